@@ -1,0 +1,1 @@
+"""Rescale a network without changing a prediction, and measure what that does to flatness."""
