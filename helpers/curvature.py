@@ -1,0 +1,175 @@
+"""The gradient and the Hessian of L at θ: products, eigenvalues, trace.
+
+A Hessian-vector product costs about two gradients once the first gradient's graph is kept
+(Pearlmutter 1994), so nothing here but `dense_hessian` forms an n × n matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from helpers.lanczos import Eigen, Product, lanczos
+from helpers.params import Params, check_finite, flatten, unflatten
+
+LossFn = Callable[[Params], Tensor]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its standard error (0 when exact)."""
+
+    value: float
+    standard_error: float
+
+
+def gradient(loss: LossFn, params: Params) -> Tensor:
+    """Return ∇L(θ) as a flat vector, shape (n,). Cost: one gradient."""
+    return _kept_gradient(loss, params)[0].detach()
+
+
+def hvp(loss: LossFn, params: Params, v: Tensor) -> Tensor:
+    """Return Hess L(θ) v for a flat direction v, shape (n,). Cost: about three gradients."""
+    return hessian_operator(loss, params)(v)
+
+
+def hessian_operator(loss: LossFn, params: Params) -> Product:
+    """Return the map v ↦ Hess L(θ) v; v is (n,), or (m, n) for m products at once.
+
+    Hess L(θ) v = ∇_θ ⟨∇L(θ), v⟩: the graph of the gradient is made once and kept, so that each
+    further product costs about two gradients. In ReLU nets this is the Hessian of the piece of L
+    that θ lies in; kinks carry no curvature that automatic differentiation could see.
+
+    Raises:
+        ValueError: non-finite θ or gradient, or a v of the wrong shape.
+    """
+    g, theta = _kept_gradient(loss, params)
+
+    def product(v: Tensor) -> Tensor:
+        if v.shape[-1:] != g.shape or v.ndim > 2:
+            raise ValueError(
+                f"a Hessian-vector product needs v of shape ({len(g)},) or (m, {len(g)}), "
+                f"got {tuple(v.shape)}: one entry for each parameter."
+            )
+        if not g.requires_grad:  # L is linear in θ
+            return torch.zeros_like(v)
+        (Hv,) = torch.autograd.grad(
+            g, theta, v, retain_graph=True, is_grads_batched=v.ndim == 2, materialize_grads=True
+        )
+        return Hv
+
+    return product
+
+
+def _kept_gradient(loss: LossFn, params: Params) -> tuple[Tensor, Tensor]:
+    check_finite(params, "the curvature of L")
+    theta = flatten(params).detach().requires_grad_()  # (n,)
+    with torch.enable_grad():
+        value = loss(unflatten(theta, params))
+        (g,) = torch.autograd.grad(value, theta, create_graph=True, materialize_grads=True)
+    if not bool(torch.isfinite(g).all()):
+        raise ValueError(
+            f"the curvature of L needs a finite gradient, got L = {value.item()} with NaN or "
+            "infinite slopes: the loss overflows at these parameters."
+        )
+    return g, theta
+
+
+def dense_hessian(loss: LossFn, params: Params) -> Tensor:
+    """Return Hess L(θ), symmetric, shape (n, n). Cost: about 2n gradients and n² numbers."""
+    product = hessian_operator(loss, params)
+    theta = flatten(params)
+    eye = torch.eye(len(theta), dtype=theta.dtype, device=theta.device)
+    H = torch.cat([product(rows) for rows in eye.split(64)])
+    return (H + H.T) / 2
+
+
+def top_eigenvalues(
+    loss: LossFn,
+    params: Params,
+    k: int = 1,
+    *,
+    tol: float = 1e-4,
+    max_products: int = 300,
+    generator: torch.Generator | None = None,
+    start: Tensor | None = None,
+    by: Callable[[Tensor], Tensor] = lambda values: values,
+) -> Eigen:
+    """Return the k largest eigenvalues λ₁ ≥ … ≥ λ_k of Hess L(θ), each with its residual.
+
+    Lanczos iteration over a kept graph; see `lanczos` for the stop. `start` (n,) is a first guess
+    of the leading eigenvector; a little noise from `generator` keeps it from hiding another.
+    Cost: `products` Hessian-vector products, each about two gradients.
+
+    Raises:
+        ValueError: k outside 1 … n, tol <= 0, non-finite θ.
+    """
+    theta = flatten(params)
+    if not 1 <= k <= len(theta) or not tol > 0:
+        raise ValueError(
+            f"top_eigenvalues needs 1 <= k <= {len(theta)} and tol > 0, got k={k}, tol={tol}: "
+            "there is one eigenvalue for each parameter."
+        )
+    generator = generator or torch.Generator(theta.device).manual_seed(0)
+    guess = torch.randn(len(theta), generator=generator, device=generator.device).to(theta)
+    if start is not None:
+        guess = start / start.norm() + 1e-2 * guess / guess.norm()
+    product = hessian_operator(loss, params)
+    return lanczos(product, guess, k, tol=tol, max_products=max_products, by=by)
+
+
+def spectral_norm(
+    loss: LossFn,
+    params: Params,
+    *,
+    tol: float = 1e-4,
+    generator: torch.Generator | None = None,
+) -> float:
+    """Return |||Hess L(θ)|||₂, the largest |λ|, to within tol times itself; λ_max at a minimum.
+
+    Cost: some 10 to 20 Hessian-vector products.
+
+    Raises:
+        ValueError: as `top_eigenvalues`, and no convergence within its products.
+    """
+    eigen = top_eigenvalues(loss, params, tol=tol, generator=generator, by=torch.abs)
+    if not eigen.converged:
+        raise ValueError(
+            f"spectral_norm needs a residual below {tol} of the norm, got "
+            f"{float(eigen.residuals[0]):.1e} after {eigen.products} products: use a larger tol."
+        )
+    return float(eigen.values[0].abs())
+
+
+def trace(
+    loss: LossFn,
+    params: Params,
+    *,
+    samples: int | None = None,
+    generator: torch.Generator | None = None,
+) -> Estimate:
+    """Return tr Hess L(θ): exact from n products, or an estimate from `samples` random ones.
+
+    Hutchinson (1990): E vᵀHv = tr H for signs v ∈ {−1, 1}ⁿ. Cost: 2n or 2·samples gradients.
+
+    Raises:
+        ValueError: fewer than two samples, non-finite θ.
+    """
+    theta = flatten(params)
+    if samples is None:
+        V = torch.eye(len(theta), dtype=theta.dtype, device=theta.device)
+    elif samples < 2:
+        raise ValueError(f"trace needs samples >= 2, got {samples}: one has no spread.")
+    else:
+        generator = generator or torch.Generator(theta.device).manual_seed(0)
+        size = (samples, len(theta))
+        V = torch.randint(0, 2, size, generator=generator, device=generator.device).to(theta)
+        V = 2 * V - 1
+    product = hessian_operator(loss, params)
+    forms = torch.cat([(rows * product(rows)).sum(1) for rows in V.split(64)])  # (m,) vᵀHv
+    if samples is None:
+        return Estimate(float(forms.sum()), 0.0)
+    return Estimate(float(forms.mean()), float(forms.std() / samples**0.5))

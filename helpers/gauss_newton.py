@@ -1,0 +1,57 @@
+"""The Gauss–Newton part of the Hessian, Jᵀ C J, and what it gives away for free in ReLU nets."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from helpers.losses import Loss
+from helpers.params import Params, bias_name, weight_names
+
+
+def layer_traces(loss: Loss, params: Params) -> dict[str, float]:
+    """Return t_k = tr H_kk, the trace of each block, in closed form for a layered ReLU net.
+
+    f is linear in each block, so H_kk is the Gauss–Newton block and its trace a sum of squares:
+    t_k = mean_i ‖a_i‖² tr(G_iᵀ C_i G_i), with a the layer's input, G = ∂f/∂z its Jacobian (N, h,
+    out), and C = ∂²ℓ/∂f² (N, out, out). Under T_α, tr Hess = Σ_k t_k / α_k². Cost: one gradient
+    per output.
+
+    Raises:
+        ValueError: `loss.f` is not `relu_net`.
+    """
+    a, masks, outputs = _forward(params, loss.X)
+    if not torch.equal(outputs, loss.f(params, loss.X)):
+        raise ValueError(
+            "layer_traces needs a loss of relu_net, got another function: "
+            "only there is every diagonal block a Gauss-Newton block."
+        )
+    C = _output_hessian(loss, outputs)  # (N, out, out)
+    G = torch.eye(C.shape[1], dtype=C.dtype, device=C.device).expand_as(C)  # ∂f/∂z_K
+    traces = {}
+    for k, weight in reversed(list(enumerate(weight_names(params)))):
+        per_example = torch.einsum("nhc,ncd,nhd->n", G, C, G)
+        traces[weight] = float((a[k].square().sum(1) * per_example).mean())
+        if bias_name(weight) in params:
+            traces[bias_name(weight)] = float(per_example.mean())
+        if k:
+            G = masks[k - 1][:, :, None] * (params[weight] @ G)  # ∂f/∂z_{k-1}
+    return {name: traces[name] for name in params}
+
+
+def _forward(params: Params, x: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """Return each layer's input a_k, each hidden layer's mask 1[z_k > 0], and the outputs."""
+    a, masks, z = [], [], x
+    for weight in weight_names(params):
+        if a:
+            masks.append((z > 0).to(z))
+        a.append(torch.relu(z) if a else x)
+        z = a[-1] @ params[weight] + params.get(bias_name(weight), 0.0)
+    return a, masks, z
+
+
+def _output_hessian(loss: Loss, outputs: Tensor) -> Tensor:
+    def one(output: Tensor, y: Tensor) -> Tensor:
+        return loss.criterion(output[None], y[None])
+
+    return torch.func.vmap(torch.func.hessian(one))(outputs, loss.y)
