@@ -1,0 +1,80 @@
+"""The repository's address: read from _config.yml, written everywhere it must be repeated.
+
+`make set-repository URL=https://github.com/you/your-fork` runs this file. Colab needs the address
+inside every notebook (the first code cell and the badge), so it cannot live in one place alone;
+this file is the one place that writes it, and a test checks that all copies agree.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
+FIRST_CELL = """\
+# On Colab: fetch the book's helpers once; torch and numpy stay as they are.
+import importlib.util
+
+if importlib.util.find_spec("helpers") is None:
+    %pip install -q git+{url}"""
+BADGE = (
+    "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+    "(https://colab.research.google.com/github/{slug}/blob/{branch}/{page})"
+)
+
+
+def address():
+    """The repository's address and branch, as _config.yml has them."""
+    config = (ROOT / "_config.yml").read_text(encoding="utf-8")
+    url = re.search(r"^repository:(?:\n +.*)*?\n +url: *(\S+)", config, re.M)
+    if url is None:
+        raise ValueError(
+            "_config.yml needs repository: url: the notebooks take their address there"
+        )
+    branch = re.search(r"^repository:(?:\n +.*)*?\n +branch: *(\S+)", config, re.M)
+    return url[1].strip("\"'"), branch[1].strip("\"'") if branch else "main"
+
+
+def first_cell(url):
+    """The text of every notebook's first code cell."""
+    return FIRST_CELL.format(url=url)
+
+
+def badge(url, branch, page):
+    """The Colab badge of one page (its path from the root), as it stands in the first cell."""
+    slug = url.removeprefix("https://github.com/")
+    return BADGE.format(slug=slug, branch=branch, page=page)
+
+
+def notebooks():
+    """Every notebook of the book, by path."""
+    found = (ROOT / "book").rglob("*.ipynb")
+    return sorted(path for path in found if not {"_build", ".ipynb_checkpoints"} & set(path.parts))
+
+
+def rewrite(path, old, new):
+    """One file, with the old address replaced by the new one; True if it changed."""
+    text = path.read_text(encoding="utf-8")
+    slugs = [url.removeprefix("https://github.com/") for url in (old, new)]
+    fresh = re.sub(rf"(?<![\w.-]){re.escape(slugs[0])}(?![\w-])", slugs[1], text)
+    if path.suffix == ".ipynb":
+        json.loads(fresh)
+    if fresh != text:
+        path.write_text(fresh, encoding="utf-8")
+    return fresh != text
+
+
+def main(new):
+    new = new.rstrip("/").removesuffix(".git")
+    if not ADDRESS.fullmatch(new):
+        sys.exit(f"set-repository needs URL=https://github.com/owner/name, got {new!r}.")
+    old, _ = address()
+    names = ["_config.yml", "README.md", "CONTRIBUTING.md", "CITATION.cff", "pyproject.toml"]
+    paths = [ROOT / name for name in names] + notebooks() + sorted((ROOT / "book").rglob("*.md"))
+    changed = [path for path in paths if path.exists() and rewrite(path, old, new)]
+    print(f"{old} is now {new} in {len(changed)} files:", *changed, sep="\n  ")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "")
