@@ -19,7 +19,7 @@ import importlib.util
 if importlib.util.find_spec("helpers") is None:
     %pip install -q git+{url}"""
 BADGE = (
-    "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+    "[![Open in Colab]({up}_static/colab.svg)]"  # our own picture: the site asks no other host
     "(https://colab.research.google.com/github/{slug}/blob/{branch}/{page})"
 )
 
@@ -44,7 +44,7 @@ def first_cell(url):
 def badge(url, branch, page):
     """The Colab badge of one page (its path from the root), as it stands in the first cell."""
     slug = url.removeprefix("https://github.com/")
-    return BADGE.format(slug=slug, branch=branch, page=page)
+    return BADGE.format(slug=slug, branch=branch, page=page, up="../" * (page.count("/") - 1))
 
 
 def notebooks():
