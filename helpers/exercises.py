@@ -1,0 +1,24 @@
+"""The check behind every exercise: it tells a student at once whether an answer is right."""
+
+import math
+
+
+def check(answer, truth, *, hint, rel_tol=1e-2):
+    """Print whether `answer` is `truth`, with the hint if it is not; return True or False.
+
+    Numbers may differ by `rel_tol` relatively; lists and tuples are compared entry by entry; all
+    else must be equal. `None`, the placeholder of every exercise, is "Not yet".
+    """
+    right = answer is not None and _same(answer, truth, rel_tol)
+    print("Right." if right else f"Not yet: {hint}")
+    return right
+
+
+def _same(answer, truth, rel_tol):
+    if isinstance(truth, (list, tuple)):
+        return len(answer) == len(truth) and all(
+            _same(a, t, rel_tol) for a, t in zip(answer, truth, strict=True)
+        )
+    if isinstance(truth, (bool, str)):
+        return answer == truth
+    return math.isclose(float(answer), float(truth), rel_tol=rel_tol, abs_tol=1e-12)
