@@ -26,7 +26,7 @@ serve: book  ## the same, then serve it (PORT=8000)
 PYTEST := env -u HELPERS_HOST OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 test: $(READY)  ## all tests: the helpers, every chapter, the site in a real browser
-	$(PYTEST) tests book -v -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env --ledger check
+	$(PYTEST) tests book -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env --ledger check
 
 ledger: $(READY)  ## write book/ledger.md from a run of the tests
 	$(PYTEST) tests -q -m "not site and not slow" --ledger write

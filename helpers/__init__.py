@@ -1,1 +1,50 @@
-"""Rescale a network without changing a prediction, and measure what that does to flatness."""
+"""Rescale a network without changing a prediction, and measure what that does to flatness.
+
+Each module imports only from those before it in `GROUPS`. `from helpers import alpha_scale` and
+`from helpers.symmetry import alpha_scale` are the same; `import helpers` alone loads nothing.
+The function `explore` has its module's name, so it comes as `from helpers.explore import explore`.
+"""
+
+from importlib import import_module
+
+GROUPS = {
+    # weights as plain data
+    "params": ("flatten", "unflatten", "sizes", "perturb", "weight_names"),
+    "data": ("Data", "teacher_student", "two_moons", "digits"),
+    "nets": ("net", "relu_net", "init_net", "functional", "is_positively_homogeneous"),
+    # maps that keep the function
+    "symmetry": (
+        *("alpha_scale", "scale_layers", "scale_units"),
+        *("layer_scaling", "unit_scaling", "apply_scaling"),
+    ),
+    # a loss, and a minimum of it
+    "losses": ("squared_error", "cross_entropy", "accuracy", "predictions"),
+    "train": ("Trained", "descend"),
+    # measures of sharpness
+    "lanczos": ("Eigen",),
+    "curvature": (
+        *("gradient", "hvp", "hessian_operator", "dense_hessian"),
+        *("top_eigenvalues", "spectral_norm", "trace", "Estimate"),
+    ),
+    "gauss_newton": ("layer_traces",),
+    "flatness": ("Sharpness", "eps_sharpness"),
+    # pictures, still and live; no torch from here on
+    "figures": ("panels", "label", "log_axes", "log_ticks", "contours", "digit_images", "number"),
+    "knobs": ("log_knob", "linear_knob", "choice"),
+    "svg_frames": (),
+    "host_site": (),
+    "host_kernel": (),
+    "explore": ("still", "say"),
+}
+_HOME = {name: module for module, names in GROUPS.items() for name in names}
+__all__ = ["GROUPS", *_HOME]
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(import_module(f"helpers.{_HOME[name]}"), name)
+    raise AttributeError(f"helpers has no {name!r}: it has {', '.join(_HOME)}.")
+
+
+def __dir__():
+    return sorted([*globals(), *_HOME])

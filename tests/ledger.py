@@ -98,7 +98,7 @@ STATEMENTS = (
     Statement(
         "flattest-point",
         "ours",
-        "The trace on the orbit is never below 2√(t₁t₂): arbitrarily sharp, never arbitrarily flat.",
+        "The trace on the orbit is never below 2√(t₁t₂): sharp without limit, flat only so far.",
         f"{HESSIAN}#flattest-point",
         "helpers.curvature.trace",
         "ours",

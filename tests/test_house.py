@@ -1,0 +1,172 @@
+"""The house rules: the import arrow, small modules, no drawer for odds and ends, a true README.
+
+Oracle: the syntax trees of the sources, read without importing them.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import helpers
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = sorted(path for path in (ROOT / "helpers").glob("*.py") if path.stem != "__init__")
+ARROW = list(helpers.GROUPS)
+PYTHON = [
+    path
+    for folder in ("helpers", "tests", "benchmarks", "book/_ext")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
+MOST_LINES, MOST_BODY = 200, 20
+
+
+def imports(tree):
+    """Every module a syntax tree imports, with its line; relative ones spelled out."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = f"helpers.{node.module or ''}".rstrip(".") if node.level else node.module
+            yield from ((f"{base}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def offences(name, source):
+    """A sentence for each import of helpers/<name>.py that goes against the arrow."""
+    for target, line in imports(ast.parse(source)):
+        top, *rest = target.split(".")
+        where = f"helpers/{name}.py line {line}"
+        if (
+            top == "helpers"
+            and rest
+            and rest[0] in ARROW
+            and ARROW.index(rest[0]) >= ARROW.index(name)
+        ):
+            yield f"{where} imports {rest[0]}, which stands after {name} in the arrow."
+        if top == "torch" and ARROW.index(name) >= ARROW.index("figures"):
+            yield f"{where} imports torch, which stops before figures."
+        if top == "matplotlib" and ARROW.index(name) < ARROW.index("figures"):
+            yield f"{where} imports matplotlib, which starts at figures."
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_imports_follow_the_arrow(path):
+    assert path.stem in ARROW, f"{path.name} needs a place in helpers.GROUPS: the arrow is there."
+    assert not list(offences(path.stem, path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "offender"),
+    [
+        ("data", "from helpers.nets import net", "imports nets"),
+        ("data", "def f():\n    from helpers import curvature", "imports curvature"),
+        ("data", "from . import explore", "imports explore"),
+        ("data", "from .train import descend", "imports train"),
+        ("explore", "import torch", "imports torch"),
+        ("curvature", "from matplotlib.figure import Figure", "imports matplotlib"),
+    ],
+)
+def test_an_import_against_the_arrow_is_named(name, source, offender):
+    assert any(offender in offence for offence in offences(name, source))
+
+
+def long_bodies(source):
+    """A sentence for each function with too many lines between its docstring and its end."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            length = node.end_lineno - body[0].lineno + 1 if body else 0
+            if length > MOST_BODY:
+                yield f"{node.name} needs a body of <= {MOST_BODY} lines, got {length}."
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_modules_and_bodies_are_short(path):
+    source = path.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= MOST_LINES
+    assert not list(long_bodies(source))
+
+
+def test_a_long_body_is_named():
+    body = "\n".join(f"    x = {k}" for k in range(21))
+    assert list(long_bodies(f"def f():\n    'doc'\n{body}")) == [
+        "f needs a body of <= 20 lines, got 21."
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_public_functions_say_what_comes_back(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    public = [n for n in tree.body if isinstance(n, kinds) and not n.name.startswith("_")]
+    assert not [node.name for node in public if not ast.get_docstring(node)]
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=lambda path: path.stem)
+def test_no_star_imports_and_no_blanket_silence(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert not [name for name, _ in imports(tree) if name and name.endswith(".*")]
+    quiet = [
+        n
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Call) and ast.unparse(n.func) == "warnings.filterwarnings"
+    ]
+    assert not [ast.unparse(call) for call in quiet if len(call.args) + len(call.keywords) < 2]
+
+
+def tracked():
+    names = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return names.stdout.splitlines()
+
+
+def test_no_file_is_called_utils_or_numbered():
+    assert not [name for name in tracked() if re.search(r"(^|/)(utils?|misc|common)\b", name)]
+    assert not [
+        name
+        for name in tracked()
+        if re.match(r"book/.*\.(ipynb|md)$", name) and re.search(r"\d", name)
+    ]
+
+
+def test_helpers_list_what_exists_and_load_nothing_by_themselves():
+    assert not [name for name in helpers.__all__ if not hasattr(helpers, name)]
+    with pytest.raises(AttributeError, match="helpers has no 'alpha_scales'"):
+        _ = helpers.alpha_scales
+    code = "import sys, helpers; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def targets():
+    return set(
+        re.findall(r"^([a-z][a-z-]*):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    )
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_commands_in_the_guides_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"```\w*\n(.*?)```", text, re.S) + re.findall(r"`([^`\n]+)`", text))
+    asked = set(re.findall(r"\bmake ([a-z][a-z-]*)", code))
+    assert asked
+    assert asked <= targets()
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_files_named_in_the_guides_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    paths = set(re.findall(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|md|txt|toml|yml))`", text))
+    assert not [
+        path for path in paths if not (ROOT / path).exists() and not path.startswith("_build")
+    ]
+
+
+def test_a_make_target_takes_one_or_two_lines():
+    recipes = re.findall(
+        r"^[^\s#.].*:(?!=).*\n((?:\t.*\n)*)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M
+    )
+    assert max(recipe.count("\n") for recipe in recipes) <= 2
