@@ -1,0 +1,65 @@
+"""Finding a browser: an honest answer on every kind of machine.
+
+Oracle: stand-in programs in an empty folder, so that nothing depends on this machine's own browser.
+"""
+
+import browser
+import pytest
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A machine whose PATH is one empty folder, and a way to put programs there."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("BROWSER_PATH", raising=False)
+    monkeypatch.setattr(browser, "APPS", ())
+    monkeypatch.setattr(browser, "playwrights_own", lambda: str(tmp_path / "playwright"))
+
+    def put(name, answer="echo Chromium 150.0"):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\n{answer}\n", encoding="utf-8")
+        program.chmod(0o755)
+        return str(program)
+
+    return put
+
+
+def test_chromium_comes_before_chrome_and_playwright(machine):
+    machine("google-chrome")
+    machine("playwright")
+    chromium = machine("chromium")
+    assert browser.find() == chromium
+
+
+def test_playwrights_own_is_the_last_resort(machine):
+    assert browser.find() is None
+    own = machine("playwright")
+    assert browser.find() == own
+
+
+def test_a_stub_that_does_not_start_is_passed_over(machine):
+    machine("chromium-browser", "echo 'install the snap' >&2; exit 1")
+    assert browser.find() is None
+
+
+def test_the_environment_wins_and_is_checked(machine, monkeypatch):
+    machine("chromium")
+    monkeypatch.setenv("BROWSER_PATH", mine := machine("mine"))
+    assert browser.find() == mine
+    monkeypatch.setenv("BROWSER_PATH", "/nowhere/chrome")
+    with pytest.raises(RuntimeError, match="BROWSER_PATH needs to be a browser that starts"):
+        browser.find()
+
+
+def test_a_missing_browser_is_installed_or_asked_for(machine, monkeypatch, tmp_path):
+    installer = machine("get-one", f'printf "#!/bin/sh\\necho 1\\n" > {tmp_path}/chromium')
+    make_it_run = machine("allow", f"/bin/chmod 755 {tmp_path}/chromium")
+    monkeypatch.setattr(browser, "recipes", lambda: [([installer], [make_it_run])])
+    browser.path.cache_clear()
+    assert browser.path() == str(tmp_path / "chromium")
+    (tmp_path / "chromium").unlink()
+    monkeypatch.setattr(browser, "recipes", lambda: [([machine("fails", "exit 1")],)])
+    browser.path.cache_clear()
+    with pytest.raises(RuntimeError, match="install Chromium or Chrome"):
+        browser.path()
+    browser.path.cache_clear()
