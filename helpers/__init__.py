@@ -17,6 +17,13 @@ GROUPS = {
         *("alpha_scale", "scale_layers", "scale_units"),
         *("layer_scaling", "unit_scaling", "apply_scaling"),
     ),
+    # maps that change the coordinates
+    "reparam": (
+        *("Bijection", "compose", "pull_back", "jacobian", "pulled_gradient", "pulled_hessian"),
+        *("weight_norm", "scale_direction"),
+    ),
+    "radial": ("radial_power", "radial_map"),
+    "inputs": ("with_inputs", "scale_inputs", "whiten_inputs", "warp_inputs"),
     # a loss, and a minimum of it
     "losses": ("squared_error", "cross_entropy", "accuracy", "predictions"),
     "train": ("Trained", "descend"),
@@ -27,7 +34,13 @@ GROUPS = {
         *("top_eigenvalues", "spectral_norm", "trace", "Estimate"),
     ),
     "gauss_newton": ("layer_traces",),
-    "flatness": ("Sharpness", "eps_sharpness"),
+    "flatness": (
+        *("Sharpness", "eps_sharpness", "predicted_eps_sharpness"),
+        *("hs_description_length", "hs_box"),
+    ),
+    "volume": ("Volume", "volume_flatness", "visible_volume", "disjoint_alpha"),
+    "keskar": ("BoxSharpness", "keskar_sharpness", "box_half_sides"),
+    "entropy": ("LocalEntropy", "local_entropy", "quadratic_local_entropy"),
     # pictures, still and live; no torch from here on
     "figures": ("panels", "label", "log_axes", "log_ticks", "contours", "digit_images", "number"),
     "knobs": ("log_knob", "linear_knob", "choice"),
@@ -35,6 +48,7 @@ GROUPS = {
     "host_site": (),
     "host_kernel": (),
     "explore": ("still", "say"),
+    "exercises": ("check",),
 }
 _HOME = {name: module for module, names in GROUPS.items() for name in names}
 __all__ = ["GROUPS", *_HOME]
