@@ -19,7 +19,8 @@ import browser as browsers  # noqa: E402
 
 OPEN_ALL = """() => {
   for (const fold of document.querySelectorAll('details')) fold.open = true;
-  for (const fold of document.querySelectorAll('.toggle-hidden')) fold.classList.remove('toggle-hidden');
+  for (const fold of document.querySelectorAll('.toggle-hidden'))
+    fold.classList.remove('toggle-hidden');
 }"""
 READY = "() => document.fonts.ready.then(() => window.MathJax?.startup?.promise)"
 NEXT = "() => document.querySelector('a.right-next')?.href"
