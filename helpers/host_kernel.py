@@ -5,8 +5,10 @@ import io
 import traceback
 
 import ipywidgets as widgets
+import numpy as np
 from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
 from helpers.figures import freeze
 from helpers.knobs import label_of
@@ -47,7 +49,8 @@ class Live:
 
     def _show(self, said):
         for fig, image in zip(self.figs, self.images):
-            image.value = png(fig)
+            if fig.stale or not image.value:  # a panel that did not change is not drawn again
+                image.value = png(fig)
         lines = "<br>".join(html.escape(line) for line in str(said or "").splitlines())
         self.words.value = f'<div role="status" aria-live="polite">{lines}</div>'
 
@@ -60,10 +63,16 @@ class Live:
 
 
 def png(fig):
-    """What `fig` shows now, as PNG bytes on white; compression is light, for speed."""
+    """What `fig` shows now, as PNG bytes on white; compression is light, for speed.
+
+    Not by `savefig`, which draws twice when a figure has had a layout engine.
+    """
+    fig.set_dpi(DPI)
+    fig.patch.set_facecolor("white")
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
     page = io.BytesIO()
-    FigureCanvasAgg(fig)
-    fig.savefig(page, format="png", dpi=DPI, facecolor="white", pil_kwargs={"compress_level": 1})
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).save(page, "png", compress_level=1)
     return page.getvalue()
 
 
