@@ -17,6 +17,7 @@ GROUPS = {
         *("alpha_scale", "scale_layers", "scale_units"),
         *("layer_scaling", "unit_scaling", "apply_scaling"),
     ),
+    "orbit": (),
     # maps that change the coordinates
     "reparam": (
         *("Bijection", "compose", "pull_back", "jacobian", "pulled_gradient", "pulled_hessian"),
@@ -29,6 +30,7 @@ GROUPS = {
     "train": ("Trained", "descend"),
     # measures of sharpness
     "lanczos": ("Eigen",),
+    "reduced_basis": (),
     "curvature": (
         *("gradient", "hvp", "hessian_operator", "dense_hessian"),
         *("top_eigenvalues", "spectral_norm", "trace", "Estimate"),
@@ -41,6 +43,13 @@ GROUPS = {
     "volume": ("Volume", "volume_flatness", "visible_volume", "disjoint_alpha"),
     "keskar": ("BoxSharpness", "keskar_sharpness", "box_half_sides"),
     "entropy": ("LocalEntropy", "local_entropy", "quadratic_local_entropy"),
+    # measures made so that rescaling does not change them
+    "invariant": (
+        *("scaled_spectral_norm", "rangamani_sharpness", "adaptive_sharpness", "adaptive_step"),
+        *("relative_flatness", "fisher_rao_norm", "path_norm"),
+    ),
+    # many rescalings at once
+    "sweep": ("Sweep", "curvature_sweep", "spectrum_sweep"),
     # pictures, still and live; no torch from here on
     "figures": ("panels", "label", "log_axes", "log_ticks", "contours", "digit_images", "number"),
     "knobs": ("log_knob", "linear_knob", "choice"),
