@@ -1,0 +1,87 @@
+"""The data sets.
+
+Oracle: scikit-learn's own copy of the digits, numpy's counts, and the net evaluated by hand.
+"""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from random_nets import DEVICES, build, cases, law
+from sklearn.datasets import load_digits
+
+from helpers.data import digits, teacher_student, two_moons
+from helpers.losses import squared_error
+from helpers.nets import init_net, relu_net
+
+
+@law(50)
+@given(case=cases(where="minimum"))
+def test_the_teacher_is_an_exact_minimum(case):
+    assert float(case.loss(case.params)) == 0.0
+
+
+def test_teacher_student_is_reproducible_and_split():
+    params = init_net([3, 2, 1], generator=torch.Generator().manual_seed(0))
+    one, two = (
+        teacher_student(relu_net, params, 7, generator=torch.Generator().manual_seed(5), n_test=4)
+        for _ in range(2)
+    )
+    assert torch.equal(one.X, two.X)
+    assert torch.equal(one.X_test, two.X_test)
+    assert one.X.shape == (7, 3)
+    assert one.y_test.shape == (4, 1)
+    assert torch.equal(one.y_test, torch.relu(one.X_test @ params["theta1"]) @ params["theta2"])
+
+
+def test_teacher_student_reads_a_modules_width_too():
+    module = torch.nn.Linear(5, 2, dtype=torch.float64)
+    params = {name: p.detach() for name, p in module.named_parameters()}
+    f = lambda p, x: torch.func.functional_call(module, p, (x,))  # noqa: E731
+    data = teacher_student(f, params, 3, generator=torch.Generator().manual_seed(0))
+    assert data.X.shape == (3, 5)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("make", "d", "classes"), [(two_moons, 2, 2), (digits, 64, 10)])
+def test_splits_are_disjoint_stratified_and_typed(make, d, classes, dtype, device):
+    data = make(dtype=dtype, device=device)
+    assert data.X.shape[1] == data.X_test.shape[1] == d
+    assert data.X.dtype == data.X_test.dtype == dtype
+    assert data.y.dtype == torch.int64
+    assert {t.device.type for t in (data.X, data.y, data.X_test, data.y_test)} == {device}
+    shares = [np.bincount(y.cpu(), minlength=classes) / len(y) for y in (data.y, data.y_test)]
+    assert np.abs(shares[0] - shares[1]).max() < 0.01
+    assert torch.equal(make(dtype=dtype, device=device).X, data.X)
+    assert not torch.equal(make(seed=1, dtype=dtype, device=device).X, data.X)
+
+
+def test_the_digits_are_scikit_learns():
+    data, (X, y) = digits(), load_digits(return_X_y=True)
+    ours = np.concatenate(
+        [torch.cat([data.X, data.X_test]), torch.cat([data.y, data.y_test])[:, None]], 1
+    )
+    theirs = np.concatenate([X / 16, y[:, None]], 1)
+    assert np.array_equal(ours[np.lexsort(ours.T)], theirs[np.lexsort(theirs.T)])
+    assert len(data.X_test) == 360
+    assert 0 <= float(data.X.min()) < float(data.X.max()) == 1
+
+
+@pytest.mark.parametrize("n", [0, -3])
+def test_no_examples_are_refused(n):
+    case = build([2, 2, 1], 0)
+    with pytest.raises(ValueError, match=f"teacher_student needs n >= 1, got {n}"):
+        teacher_student(case.f, case.params, n, generator=case.generator)
+
+
+@pytest.mark.parametrize("test", [0, 1797])
+def test_an_empty_part_is_refused(test):
+    with pytest.raises(ValueError, match=f"digits needs 0 < test < 1797, got {test}"):
+        digits(test=test)
+
+
+def test_a_twin_with_other_targets_is_no_minimum():
+    case = build([3, 3, 1], 1, where="off")
+    assert float(case.loss(case.params)) > 0.1
+    assert float(squared_error(case.f, case.X, case.f(case.params, case.X))(case.params)) == 0

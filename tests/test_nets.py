@@ -1,0 +1,121 @@
+"""The nets.
+
+Oracle: the same net written as a `torch.nn.Sequential`, and in numpy, entry by entry.
+"""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from random_nets import DEVICES, cases, law, off
+from torch import nn
+
+from helpers.nets import ACTIVATIONS, functional, init_net, is_positively_homogeneous, net, relu_net
+from helpers.params import bias_name, weight_names
+
+
+def in_numpy(params, x):
+    for k, weight in enumerate(weight_names(params)):
+        x = (x if k == 0 else np.maximum(x, 0)) @ params[weight].numpy()
+        if bias_name(weight) in params:
+            x = x + params[bias_name(weight)].numpy()
+    return x
+
+
+def as_sequential(params):
+    layers = []
+    for weight in weight_names(params):
+        d, h = params[weight].shape
+        layer = nn.Linear(d, h, bias=bias_name(weight) in params, dtype=torch.float64)
+        layer.weight.data = params[weight].T.clone()
+        if layer.bias is not None:
+            layer.bias.data = params[bias_name(weight)].clone()
+        layers += [layer, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+@law(100)
+@given(case=cases())
+def test_definition_3_against_numpy_and_torch(case, ledger):
+    y = relu_net(case.params, case.X)
+    assert y.shape == (len(case.X), case.widths[-1])
+    ledger("definition-3", error=off(y, in_numpy(case.params, case.X.numpy())), tol=1e-12)
+    ledger("definition-3", error=off(y, as_sequential(case.params)(case.X)), tol=1e-12)
+
+
+@law(30)
+@given(case=cases())
+def test_any_module_becomes_a_function_of_its_parameters(case):
+    module = as_sequential(case.params)
+    f, params = functional(module)
+    before = [p.clone() for p in module.parameters()]
+    assert off(f(params, case.X), relu_net(case.params, case.X)) < 1e-12
+    doubled = f({name: 2 * block for name, block in params.items()}, case.X)
+    assert not torch.equal(doubled, f(params, case.X)) or not bool(doubled.any())
+    assert all(torch.equal(p, q) for p, q in zip(before, module.parameters()))
+    assert not any(block.requires_grad for block in params.values())
+
+
+@pytest.mark.parametrize(
+    ("activation", "yes"),
+    [
+        *((name, True) for name in ("relu", "leaky_relu", "abs", "linear")),
+        *((name, False) for name in ("tanh", "gelu", "softplus")),
+    ],
+)
+def test_definition_4_tells_the_activations_apart(activation, yes, ledger):
+    assert is_positively_homogeneous(ACTIVATIONS[activation]) == yes
+    z, alpha = torch.linspace(-3, 3, 61, dtype=torch.float64), 3.0
+    phi = ACTIVATIONS[activation]
+    differs = float((phi(alpha * z) - alpha * phi(z)).abs().max()) > 1e-6
+    ledger("definition-4", error=float(differs == yes), tol=0)
+
+
+@law(100)
+@given(alpha=st.floats(0, 1e6), z=st.floats(-1e6, 1e6))
+def test_theorem_1_for_any_factor(alpha, z, ledger):
+    left, right = max(0.0, alpha * z), alpha * max(0.0, z)  # Python's floats, not torch
+    assert float(torch.relu(torch.tensor(alpha * z, dtype=torch.float64))) == left
+    ledger("theorem-1", error=abs(left - right), tol=0)
+
+
+def test_a_negative_factor_is_not_homogeneous():
+    assert max(0.0, -2 * -1.0) != -2 * max(0.0, -1.0)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_he_initialisation_has_the_promised_spread(dtype, device):
+    generator = torch.Generator().manual_seed(0)
+    params = init_net([400, 300, 2], bias=True, generator=generator, dtype=dtype, device=device)
+    assert {name: tuple(b.shape) for name, b in params.items()} == {
+        "theta1": (400, 300),
+        "b1": (300,),
+        "theta2": (300, 2),
+        "b2": (2,),
+    }
+    assert float(params["theta1"].std()) == pytest.approx((2 / 400) ** 0.5, rel=0.02)
+    assert float(params["b1"].std()) == pytest.approx(0.1, rel=0.2)
+    assert all(b.dtype == dtype and b.device.type == device for b in params.values())
+    y = relu_net(params, torch.ones(5, 400, dtype=dtype, device=device))
+    assert y.dtype == dtype
+
+
+def test_seeds_fix_the_weights():
+    one, two, three = (
+        init_net([3, 2, 1], generator=torch.Generator().manual_seed(s)) for s in (0, 0, 1)
+    )
+    assert torch.equal(one["theta1"], two["theta1"])
+    assert not torch.equal(one["theta1"], three["theta1"])
+
+
+def test_an_unknown_activation_is_refused():
+    with pytest.raises(ValueError, match=r"net needs one of relu, .*, got 'sigmoid'"):
+        net("sigmoid")
+
+
+@pytest.mark.parametrize("widths", [[3], [3, 0, 1], [3, -1]])
+def test_impossible_widths_are_refused(widths):
+    with pytest.raises(ValueError, match="init_net needs two or more positive widths"):
+        init_net(widths, generator=torch.Generator().manual_seed(0))

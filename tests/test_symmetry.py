@@ -1,0 +1,281 @@
+"""The rescalings T_α: layers, K layers, single units, biases, convolutions, any module.
+
+Oracle: the function itself, on fresh inputs that the loss has never seen; weights multiplied by
+hand; and `nn.Module`s that torch evaluates. Twins drop a hypothesis each and must break.
+"""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from random_nets import DEVICES, alphas_for, build, cases, law, log_uniform, off
+from torch import nn
+
+from helpers.nets import functional, init_net, net, relu_net
+from helpers.params import flatten, weight_names
+from helpers.symmetry import (
+    alpha_scale,
+    apply_scaling,
+    layer_scaling,
+    scale_layers,
+    scale_units,
+    unit_scaling,
+)
+
+
+def fresh(case, n=50):
+    return torch.randn(n, case.widths[0], generator=case.generator, dtype=torch.float64)
+
+
+@law(100)
+@given(case=cases(depth=(1, 1)), alpha=log_uniform())
+def test_definition_5_multiplies_one_layer_and_divides_the_next(case, alpha, ledger):
+    twin = alpha_scale(case.params, alpha)
+    assert torch.equal(twin["theta1"], alpha * case.params["theta1"])
+    assert off(twin["theta2"], case.params["theta2"] / alpha) < 1e-15
+    x = fresh(case)
+    ledger("definition-5", error=off(case.f(twin, x), case.f(case.params, x)), tol=1e-12)
+
+
+@law(100)
+@given(case=cases(depth=(1, 3)), data=st.data())
+def test_appendix_b_any_depth_any_biases(case, data, ledger):
+    alphas = data.draw(alphas_for(case.params))
+    twin = scale_layers(case.params, alphas)
+    x = fresh(case)
+    ledger("appendix-b", error=off(case.f(twin, x), case.f(case.params, x)), tol=1e-10)
+    so_far = 1.0
+    for k, name in enumerate(weight_names(case.params), start=1):
+        so_far *= alphas[name]
+        if f"b{k}" in case.params:  # the product up to here; the last product is one
+            assert off(twin[f"b{k}"], so_far * case.params[f"b{k}"]) < 1e-8
+    if "b1" in case.params:
+        last = f"b{len(weight_names(case.params))}"
+        assert torch.equal(twin[last], case.params[last])
+
+
+@law(100)
+@given(case=cases(depth=(2, 3)), data=st.data())
+def test_one_factor_for_each_unit_keeps_the_function(case, data):
+    h = case.widths[2]
+    c = torch.tensor(data.draw(st.lists(log_uniform(), min_size=h, max_size=h))).double()
+    twin = scale_units(case.params, c, up="theta2", down="theta3")
+    x = fresh(case)
+    assert off(case.f(twin, x), case.f(case.params, x)) < 1e-11
+    assert off(twin["theta2"], case.params["theta2"] * c[None, :]) < 1e-15
+    assert off(twin["theta3"], case.params["theta3"] / c[:, None]) < 1e-15
+    even = scale_units(case.params, 0 * c + 7.0, up="theta2", down="theta3")
+    layer = alpha_scale(case.params, 7.0, up="theta2", down="theta3")
+    assert off(flatten(even), flatten(layer)) < 1e-15
+
+
+@law(50)
+@given(case=cases(), a=log_uniform(), b=log_uniform(), data=st.data())
+def test_rescalings_are_a_group(case, a, b, data):
+    down = data.draw(st.sampled_from(weight_names(case.params)[1:]))
+    scale = lambda params, alpha: alpha_scale(params, alpha, down=down)  # noqa: E731
+    theta = flatten(case.params)
+    assert off(flatten(scale(scale(case.params, a), b)), flatten(scale(case.params, a * b))) < 1e-14
+    assert off(flatten(scale(scale(case.params, a), 1 / a)), theta) < 1e-14
+    assert torch.equal(flatten(scale(case.params, 1.0)), theta)
+
+
+@law(50)
+@given(case=cases(), k=st.integers(-30, 30), data=st.data())
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_powers_of_two_keep_every_bit(dtype, case, k, data, ledger):
+    down = data.draw(st.sampled_from(weight_names(case.params)[1:]))
+    params = {name: block.to(dtype) for name, block in case.params.items()}
+    x = fresh(case).to(dtype)
+    y, twin = case.f(params, x), case.f(alpha_scale(params, 2.0**k, down=down), x)
+    ledger("bit-identity", error=int((y != twin).sum()), tol=0)
+
+
+def test_other_factors_do_not_keep_every_bit():
+    case = build([8, 8, 4], 0)
+    x = fresh(case, 500)
+    assert not torch.equal(case.f(alpha_scale(case.params, 0.3), x), case.f(case.params, x))
+
+
+@law(30)
+@given(case=cases(depth=(1, 1), where="minimum"))
+def test_two_points_of_one_orbit_are_observationally_equivalent(case, ledger):
+    c = 0.1 + torch.rand(case.widths[1], generator=case.generator, dtype=torch.float64)
+    twin = scale_units(case.params, c)
+    x = 100 * fresh(case, 200)  # far outside the training inputs
+    ledger(
+        "observational-equivalence", error=off(case.f(twin, x), case.f(case.params, x)), tol=1e-12
+    )
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("dtype", "tol"), [(torch.float32, 1e-5), (torch.float64, 1e-13)])
+def test_dtype_and_device_are_kept(dtype, tol, device):
+    generator = torch.Generator().manual_seed(0)
+    params = init_net([5, 7, 3], bias=True, generator=generator, dtype=dtype, device=device)
+    x = torch.randn(40, 5, generator=generator).to(device, dtype)
+    twin = alpha_scale(params, 0.37)
+    assert all(b.dtype == dtype and b.device.type == device for b in twin.values())
+    assert off(relu_net(twin, x), relu_net(params, x)) < tol
+
+
+def convolutional():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.LeakyReLU(),
+        nn.Flatten(),
+        nn.Dropout(),
+        nn.Linear(4 * 16, 5),
+    ).double()
+
+
+@pytest.mark.parametrize(("up", "down"), [("0", "3"), ("3", "7"), ("0", "7")])
+def test_convolutions_flatten_and_pooling(up, down, ledger):
+    module = convolutional().eval()
+    f, params = functional(module)
+    x = torch.randn(6, 1, 8, 8, dtype=torch.float64)
+    twin = alpha_scale(params, 12.3, up=f"{up}.weight", down=f"{down}.weight", module=module)
+    ledger("convolution", error=off(f(twin, x), f(params, x)), tol=1e-12)
+    assert not torch.equal(twin[f"{up}.bias"], params[f"{up}.bias"])
+
+
+@pytest.mark.parametrize(("up", "down", "channels"), [("0", "3", 3), ("3", "7", 4)])
+def test_channels_are_units(up, down, channels, ledger):
+    module = convolutional().eval()
+    f, params = functional(module)
+    x = torch.randn(6, 1, 8, 8, dtype=torch.float64)
+    c = torch.linspace(0.1, 9, channels, dtype=torch.float64)
+    twin = scale_units(params, c, up=f"{up}.weight", down=f"{down}.weight", module=module)
+    ledger("convolution", error=off(f(twin, x), f(params, x)), tol=1e-12)
+
+
+def test_scalings_are_one_outside_the_layers_they_name():
+    params = init_net([2, 3, 4, 1], bias=True, generator=torch.Generator().manual_seed(0))
+    S = layer_scaling(params, {"theta1": 2.0, "theta2": 0.5})
+    assert {name: set(block.flatten().tolist()) for name, block in S.items()} == {
+        "theta1": {2.0},
+        "b1": {2.0},
+        "theta2": {0.5},
+        "b2": {1.0},
+        "theta3": {1.0},
+        "b3": {1.0},
+    }
+    assert torch.equal(apply_scaling(params, S)["theta1"], 2 * params["theta1"])
+    S = layer_scaling(params, {"theta1": 2.0, "theta3": 0.5})
+    assert set(S["b2"].tolist()) == {2.0}  # the biases between carry the factor on
+    S = unit_scaling(params, torch.tensor([2.0, 4, 8]), up="theta1", down="theta2")
+    assert set(S["b2"].tolist()) == set(S["theta3"].flatten().tolist()) == {1.0}
+    assert S["b1"].tolist() == S["theta1"][0].tolist() == [2.0, 4.0, 8.0]
+
+
+# Twins: each drops a hypothesis.
+
+
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "softplus"])
+def test_twin_another_activation_changes_the_function(activation):
+    case = build([4, 5, 2], 0, activation=activation)
+    by_hand = {"theta1": 3 * case.params["theta1"], "theta2": case.params["theta2"] / 3}
+    x = fresh(case)
+    assert off(case.f(by_hand, x), case.f(case.params, x)) > 1e-2
+    with pytest.raises(ValueError, match=f"positively homogeneous activation, got '{activation}'"):
+        alpha_scale(case.params, 3.0, activation=activation)
+
+
+def test_twin_a_forgotten_bias_changes_the_function():
+    case = build([4, 5, 2], 0, bias=True)
+    right = alpha_scale(case.params, 3.0)
+    x = fresh(case)
+    assert off(case.f({**right, "b1": case.params["b1"]}, x), case.f(case.params, x)) > 1e-2
+    assert off(case.f({**right, "b2": 3 * right["b2"]}, x), case.f(case.params, x)) > 1e-2
+
+
+def test_twin_a_negative_factor_changes_the_function():
+    case = build([4, 5, 2], 0)
+    by_hand = {"theta1": -case.params["theta1"], "theta2": -case.params["theta2"]}
+    x = fresh(case)
+    assert off(case.f(by_hand, x), case.f(case.params, x)) > 1e-2
+    linear = net("linear")
+    assert off(linear(by_hand, x), linear(case.params, x)) < 1e-12  # a linear net would not mind
+
+
+def test_twin_a_product_that_is_not_one_multiplies_the_output():
+    case = build([4, 5, 2], 0)
+    doubled = {"theta1": 2 * case.params["theta1"], "theta2": case.params["theta2"]}
+    x = fresh(case)
+    assert off(case.f(doubled, x), 2 * case.f(case.params, x)) < 1e-14
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize("alpha", [0, -1, math.nan, math.inf])
+def test_alpha_must_be_positive_and_finite(alpha):
+    params = build([2, 2, 1], 0).params
+    with pytest.raises(ValueError, match=f"alpha_scale needs a finite alpha > 0, got {alpha}"):
+        alpha_scale(params, alpha)
+    with pytest.raises(ValueError, match="needs a finite alpha for theta1 > 0, got"):
+        scale_layers(params, {"theta1": alpha})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"up": "theta9"}, "needs layers among theta1, theta2, got 'theta9'"),
+        ({"down": "b1"}, "needs layers among theta1, theta2, got 'b1'"),
+        ({"up": "theta2", "down": "theta1"}, "needs `down` to be a later layer than `up`"),
+        ({"down": "theta1"}, "needs `down` to be a later layer than `up`"),
+    ],
+)
+def test_layers_must_exist_and_follow_each_other(change, sentence):
+    params = build([2, 2, 1], 0, bias=True).params
+    with pytest.raises(ValueError, match=sentence):
+        alpha_scale(params, 2.0, **change)
+
+
+def test_the_product_must_be_one():
+    params = build([2, 2, 2, 1], 0).params
+    with pytest.raises(ValueError, match=r"factors with product 1, got 6: the output would"):
+        scale_layers(params, {"theta1": 2.0, "theta3": 3.0})
+    with pytest.raises(ValueError, match="needs layers among theta1, theta2, theta3, got 'b1'"):
+        scale_layers(params, {"b1": 1.0})
+
+
+@pytest.mark.parametrize("c", [[1.0], [1.0, -1.0], [0.0, 1.0], [1.0, math.inf], [1.0, math.nan]])
+def test_unit_factors_must_be_positive_one_for_each_unit(c):
+    params = build([2, 2, 2, 1], 0).params
+    with pytest.raises(ValueError, match="unit_scaling needs 2 finite factors c > 0, got"):
+        scale_units(params, torch.tensor(c))
+
+
+def test_unit_layers_must_be_neighbours():
+    params = build([2, 2, 2, 1], 0).params
+    with pytest.raises(ValueError, match="the layer just after `up`, got up='theta1', down='thet"):
+        scale_units(params, torch.ones(2), down="theta3")
+
+
+def test_non_finite_weights_are_refused():
+    params = build([2, 2, 1], 0).params
+    broken = {**params, "theta2": params["theta2"] * math.nan}
+    for scale in (
+        lambda p: alpha_scale(p, 2.0),
+        lambda p: scale_units(p, torch.ones(2)),
+        lambda p: scale_layers(p, {}),
+    ):
+        with pytest.raises(ValueError, match=r"needs finite parameters, got 2 NaN .* in theta2"):
+            scale(broken)
+
+
+def test_a_module_with_something_else_on_the_way_is_refused():
+    module = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).double()
+    _, params = functional(module)
+    names = {"up": "0.weight", "down": "2.weight"}
+    with pytest.raises(ValueError, match="homogeneous layers on the way, got Tanh at 1"):
+        alpha_scale(params, 2.0, **names, module=module)
+    with pytest.raises(ValueError, match="homogeneous layers on the way, got Tanh at 1"):
+        scale_units(params, torch.ones(3), **names, module=module)
