@@ -28,9 +28,101 @@ class Statement:
     status: str  # one of STATUSES
 
 
+FLAT = "meaning/why_flat"
+VOLUME = "meaning/volume"
+CURVATURE = "meaning/curvature"
+EPS = "meaning/eps_sharpness"
 RECTIFIER = "argument/rectifier_symmetry"
+INFINITE = "argument/volume_is_infinite"
 HESSIAN = "argument/hessian_without_ceiling"
+MANY = "argument/many_sharp_directions"
+AT_WILL = "argument/eps_sharpness_at_will"
+LAYERS = "argument/biases_and_other_layers"
+MODEL = "argument/model_reparametrization"
+RADIAL = "argument/radial_transformations"
+INPUT = "argument/input_reparametrization"
+LIPSCHITZ = "argument/not_lipschitz"
 STATEMENTS = (
+    Statement(
+        "observational-equivalence",
+        "Section 2",
+        "Two parameters are observationally equivalent if f is the same at every input, seen or not.",
+        f"{FLAT}#observational-equivalence",
+        "helpers.symmetry.scale_units",
+        "checked",
+    ),
+    Statement(
+        "definition-1",
+        "Definition 1",
+        "Volume ε-flatness is the volume of the connected set around θ where L < L(θ) + ε.",
+        f"{VOLUME}#definition-1",
+        "helpers.volume.volume_flatness",
+        "checked",
+    ),
+    Statement(
+        "hessian-measures",
+        "Section 2",
+        "At a critical point the Hessian's eigenvalues become one number: spectral norm or trace.",
+        f"{CURVATURE}#hessian-measures",
+        "helpers.curvature.spectral_norm",
+        "checked",
+    ),
+    Statement(
+        "gauss-newton-trace",
+        "ours",
+        "In a layered ReLU net tr H is the Gauss–Newton trace, at any point.",
+        f"{CURVATURE}#gauss-newton-trace",
+        "helpers.gauss_newton.layer_traces",
+        "ours",
+    ),
+    Statement(
+        "definition-2",
+        "Definition 2",
+        "ε-sharpness is the largest (L(θ′) − L(θ))/(1 + L(θ)) in the ball of radius ε.",
+        f"{EPS}#definition-2",
+        "helpers.flatness.eps_sharpness",
+        "checked",
+    ),
+    Statement(
+        "second-order-link",
+        "Section 2",
+        "To second order, ε-sharpness is ‖H‖₂ ε²/(2(1 + L)).",
+        f"{EPS}#second-order-link",
+        "helpers.flatness.predicted_eps_sharpness",
+        "often misquoted",
+    ),
+    Statement(
+        "keskar-metric",
+        "Keskar et al.",
+        "Metric 2.1 is 100 times the largest relative rise in a box that grows with |θ| + 1.",
+        f"{EPS}#keskar-metric",
+        "helpers.keskar.keskar_sharpness",
+        "checked",
+    ),
+    Statement(
+        "hochreiter-box",
+        "Hochreiter, Schmidhuber",
+        "The box that saturates their two conditions has the description length they give.",
+        f"{FLAT}#hochreiter-box",
+        "helpers.flatness.hs_description_length",
+        "checked",
+    ),
+    Statement(
+        "local-entropy",
+        "Chaudhari et al.",
+        "At a quadratic minimum local entropy is −½ Σ log(λᵢ + γ) and a constant.",
+        f"{FLAT}#local-entropy",
+        "helpers.entropy.quadratic_local_entropy",
+        "ours",
+    ),
+    Statement(
+        "definition-3",
+        "Definition 3",
+        "A deep rectified net is relu(… relu(xθ₁) …)θ_K, with a linear output.",
+        f"{RECTIFIER}#definition-3",
+        "helpers.nets.relu_net",
+        "checked",
+    ),
     Statement(
         "definition-4",
         "Definition 4",
@@ -72,6 +164,30 @@ STATEMENTS = (
         "checked",
     ),
     Statement(
+        "convolution",
+        "Section 3",
+        "T_α holds between convolutions too, and for each channel.",
+        f"{LAYERS}#convolution",
+        "helpers.symmetry.scale_units",
+        "checked",
+    ),
+    Statement(
+        "theorem-2",
+        "Theorem 2",
+        "If θ₁ ≠ 0 and θ₂ ≠ 0, C(L, θ, ε) has infinite volume for every ε > 0.",
+        f"{INFINITE}#theorem-2",
+        "helpers.volume.disjoint_alpha",
+        "proved",
+    ),
+    Statement(
+        "volume-growth",
+        "ours",
+        "The volume grows like 2s ln(b/a) when n₁ = n₂ = 1, like a power when n₁ ≠ n₂.",
+        f"{INFINITE}#volume-growth",
+        "helpers.volume.volume_flatness",
+        "ours",
+    ),
+    Statement(
         "theorem-3-gradient",
         "Theorem 3",
         "The gradient at T_α(θ) is the gradient at θ times D.",
@@ -102,6 +218,118 @@ STATEMENTS = (
         f"{HESSIAN}#flattest-point",
         "helpers.curvature.trace",
         "ours",
+    ),
+    Statement(
+        "definition-6",
+        "Definition 6",
+        "λ(A) is the vector of singular values of A, largest first.",
+        f"{MANY}#definition-6",
+        "helpers.curvature.dense_hessian",
+        "checked",
+    ),
+    Statement(
+        "theorem-5",
+        "Theorem 5",
+        "With r = rank H, some α lifts r − min n_k eigenvalues of the Hessian above M.",
+        f"{MANY}#theorem-5",
+        "helpers.symmetry.scale_layers",
+        "often misquoted",
+    ),
+    Statement(
+        "horn-inequality",
+        "Theorem 5, proof",
+        "λᵢ(D H D) is at least β² times the eigenvalue of H that stands n_K places further down.",
+        f"{MANY}#horn-inequality",
+        "helpers.symmetry.layer_scaling",
+        "checked",
+    ),
+    Statement(
+        "eps-sharpness-at-will",
+        "Section 4.3",
+        "At α = ε/‖θ₁‖ the ball reaches the dead net: ε-sharpness is at least (L₀ − L)/(1 + L).",
+        f"{AT_WILL}#eps-sharpness-at-will",
+        "helpers.flatness.eps_sharpness",
+        "proved",
+    ),
+    Statement(
+        "keskar-box-at-will",
+        "Section 4.3",
+        "Keskar's box reaches the dead net once α ≤ ε/‖θ₁‖∞.",
+        f"{AT_WILL}#keskar-box-at-will",
+        "helpers.keskar.keskar_sharpness",
+        "checked",
+    ),
+    Statement(
+        "random-subspace",
+        "ours",
+        "Keskar's metric in a fixed random subspace grows without limit too, in our measurements.",
+        f"{AT_WILL}#random-subspace",
+        "helpers.keskar.keskar_sharpness",
+        "ours",
+    ),
+    Statement(
+        "chain-rules",
+        "Section 5.1",
+        "L ∘ g has gradient ∇L J and Hessian JᵀHJ plus a term that is zero at a critical point.",
+        f"{MODEL}#chain-rules",
+        "helpers.reparam.pulled_hessian",
+        "proved",
+    ),
+    Statement(
+        "figure-5",
+        "Figure 5",
+        "η = (r² + b)^a (θ − θ̂) is a bijection for a > −½ and makes the Hessian at θ̂ b^(−2a) H.",
+        f"{MODEL}#figure-5",
+        "helpers.radial.radial_power",
+        "checked",
+    ),
+    Statement(
+        "weight-norm",
+        "Section 5.1",
+        "With w = s v/‖v‖, v ↦ αv divides the gradient in v by α and the Hessian by α².",
+        f"{LAYERS}#weight-norm",
+        "helpers.reparam.scale_direction",
+        "checked",
+    ),
+    Statement(
+        "batch-norm",
+        "ours",
+        "Before batch norm with ε = 0, weights c w have the Hessian of w divided by c².",
+        f"{LAYERS}#batch-norm",
+        "helpers.curvature.dense_hessian",
+        "ours",
+    ),
+    Statement(
+        "section-5-2",
+        "Section 5.2",
+        "f ∘ ξ has input gradient ∂f/∂x(ξ(u)) ∂ξ/∂u(u).",
+        f"{INPUT}#section-5-2",
+        "helpers.inputs.with_inputs",
+        "proved",
+    ),
+    Statement(
+        "appendix-a",
+        "Appendix A",
+        "A radial map moves only a ball around θ̂ and makes the Hessian there (r̂/ρ)² H.",
+        f"{RADIAL}#appendix-a",
+        "helpers.radial.radial_map",
+        "checked",
+    ),
+    Statement(
+        "theorem-6",
+        "Theorem 6",
+        "A loss of a rectified net that is not constant is not Lipschitz in θ.",
+        f"{LIPSCHITZ}#theorem-6",
+        "helpers.curvature.gradient",
+        "proved",
+    ),
+    Statement(
+        "appendix-d",
+        "Appendix D",
+        "Whitening can turn a ranking by squared error, never one by log-likelihood differences.",
+        f"{INPUT}#appendix-d",
+        "helpers.inputs.whiten_inputs",
+        "checked",
     ),
 )
 IDS = {statement.id: statement for statement in STATEMENTS}
@@ -137,14 +365,12 @@ class Ledger:
 
 def dead_links(statement):
     """What is wrong with one statement's page, anchor, code or status, as sentences."""
-    page, _, anchor = statement.page.partition("#")
-    found = [ROOT / "book" / f"{page}{suffix}" for suffix in (".ipynb", ".md")]
-    sources = [path for path in found if path.exists()]
     who = f"The ledger's {statement.id}"
-    if not sources:
-        yield f"{who} needs the page book/{page}.ipynb, got none: write it or correct the link."
-    elif anchor not in labels(sources[0]):
-        yield f"{who} needs the label {anchor!r} in {sources[0].relative_to(ROOT)}, got none."
+    path, label = source(statement)
+    if path is None:
+        yield f"{who} needs the page {statement.page.partition('#')[0]}, got none: write it."
+    elif label not in labels(path):
+        yield f"{who} needs the label {label!r} in {path.name}, got none: put it there."
     module, _, name = statement.code.rpartition(".")
     if not hasattr(importlib.import_module(module), name):
         yield f"{who} needs {statement.code}, got nothing of that name."
@@ -152,12 +378,19 @@ def dead_links(statement):
         yield f"{who} needs a status of {STATUSES}, got {statement.status!r}."
 
 
+def source(statement):
+    """The source of a statement's page (None if there is none), and the label on it."""
+    page, _, label = statement.page.partition("#")
+    paths = [ROOT / "book" / f"{page}{suffix}" for suffix in (".ipynb", ".md")]
+    return next(filter(Path.exists, paths), None), label
+
+
 def labels(path):
-    """Every label a page's source defines."""
+    """Every label a page's source defines: True for a box's, False for a (label)= of its own."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         text = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
-    return {label for pair in LABEL.findall(text) for label in pair if label}
+    return {box or plain: bool(box) for box, plain in LABEL.findall(text)}
 
 
 def unchecked(records):
@@ -192,8 +425,9 @@ def page(records):
 
 def _row(statement, records):
     mine = sorted((r for r in records if r.statement == statement.id), key=lambda r: r.test)
-    where, _, label = statement.page.partition("#")
-    title = f"[{statement.ref}]({where}.ipynb#{label})"
+    path, label = source(statement)
+    boxed = path is None or labels(path).get(label, True)
+    title = f"{{prf:ref}}`{statement.ref} <{label}>`" if boxed else f"[{statement.ref}](#{label})"
     tests = "<br>".join(f"`{record.test}`" for record in mine)
     errors = "<br>".join(power_of_ten(record.error) for record in mine)
     tols = "<br>".join(power_of_ten(record.tol) for record in mine)
