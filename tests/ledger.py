@@ -444,7 +444,7 @@ def out_of_date(fresh):
     """A sentence if the committed page differs from the fresh one in anything but its errors."""
     old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
     if _without_errors(old) != _without_errors(fresh):
-        yield f"{PAGE.relative_to(ROOT)} needs a fresh copy: run make ledger and commit it."
+        yield f"book/{PAGE.name} needs a fresh copy: run make ledger and commit it."
 
 
 def _without_errors(text):

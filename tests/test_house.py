@@ -170,3 +170,10 @@ def test_a_make_target_takes_one_or_two_lines():
         r"^[^\s#.].*:(?!=).*\n((?:\t.*\n)*)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M
     )
     assert max(recipe.count("\n") for recipe in recipes) <= 2
+
+
+def test_the_readmes_example_runs(capsys):
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
+    exec(compile(example, "README.md", "exec"), {})
+    *_, here, there = capsys.readouterr().out.split()
+    assert float(there) > 1000 * float(here)

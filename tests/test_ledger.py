@@ -12,7 +12,8 @@ import pytest
 
 @pytest.mark.parametrize("statement", book.STATEMENTS, ids=lambda s: s.id)
 def test_links_are_alive(statement):
-    assert not list(book.dead_links(statement))
+    faults = list(book.dead_links(statement))
+    assert not faults, "\n".join(faults)
 
 
 def test_ids_are_unique():
@@ -22,7 +23,7 @@ def test_ids_are_unique():
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("page", "argument/nowhere#theorem-1", "needs the page book/argument/nowhere"),
+        ("page", "argument/nowhere#theorem-1", "needs the page argument/nowhere"),
         ("page", f"{book.RECTIFIER}#theorem-99", "needs the label 'theorem-99'"),
         ("code", "helpers.symmetry.no_such_map", "needs helpers.symmetry.no_such_map"),
         ("status", "believed", "needs a status"),
@@ -64,7 +65,6 @@ def test_only_the_errors_may_differ_from_the_committed_page(monkeypatch, tmp_pat
     kept = tmp_path / "ledger.md"
     kept.write_text(book.page(records), encoding="utf-8")
     monkeypatch.setattr(book, "PAGE", kept)
-    monkeypatch.setattr(book, "ROOT", tmp_path)
     smaller = [replace(record, error=1e-16) for record in records]
     moved = [replace(record, test="tests/x.py::g") for record in records]
     assert not list(book.out_of_date(book.page(smaller)))
