@@ -431,7 +431,8 @@ def _row(statement, records):
     tests = "<br>".join(f"`{record.test}`" for record in mine)
     errors = "<br>".join(power_of_ten(record.error) for record in mine)
     tols = "<br>".join(power_of_ten(record.tol) for record in mine)
-    cells = (title, statement.line, f"`{statement.code}`", tests, errors, tols, statement.status)
+    line = statement.line.replace("|", "\\|")
+    cells = (title, line, f"`{statement.code}`", tests, errors, tols, statement.status)
     return "| " + " | ".join(cells) + " |\n"
 
 
