@@ -51,7 +51,7 @@ def main():
         for title, pdf in tqdm(pages(tab), desc="printing", unit="page"):
             start = len(whole.pages)
             whole.append(PdfReader(io.BytesIO(pdf)), import_outline=False)
-            whole.add_outline_item(title, start)
+            whole.add_outline_item(title=title, page_number=start)
     PDF.parent.mkdir(parents=True, exist_ok=True)
     whole.write(PDF)
     print(f"{PDF.relative_to(ROOT)}: {len(whole.pages)} pages.")
