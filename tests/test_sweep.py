@@ -1,0 +1,216 @@
+"""Sweeps: one reduced basis against the honest way, which rescales and starts again at each α.
+
+Oracles: the dense Hessian of the really rescaled net (independent of D and of the basis), Lanczos
+at the rescaled weights, and a product there that recomputes each residual.
+"""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.curvature import dense_hessian, hvp, top_eigenvalues, trace
+from helpers.data import digits
+from helpers.gauss_newton import layer_traces
+from helpers.losses import cross_entropy, squared_error
+from helpers.nets import init_net, net, relu_net
+from helpers.params import flatten
+from helpers.sweep import curvature_sweep, spectrum_sweep
+from helpers.symmetry import alpha_scale, apply_scaling, layer_scaling, unit_scaling
+
+
+def small_net(widths=(5, 6, 4, 3), *, seed=0, bias=True, dtype=torch.float64, f=relu_net):
+    generator = torch.Generator().manual_seed(seed)
+    params = init_net(list(widths), bias=bias, generator=generator, dtype=dtype)
+    X = torch.randn(40, widths[0], generator=generator, dtype=dtype)
+    y = torch.randint(0, widths[-1], (40,), generator=generator)
+    return cross_entropy(f, X, y), params
+
+
+def dense_values(loss, params, by=lambda values: values):
+    values = torch.linalg.eigvalsh(dense_hessian(loss, params))
+    return values[by(values).argsort(descending=True)]
+
+
+AMOUNTS = torch.logspace(-3, 3, 25, dtype=torch.float64)
+EXPONENTS = {"theta1": 1, "theta3": -1}
+
+
+@given(seed=st.integers(0, 2**16), bias=st.booleans(), k=st.integers(1, 4))
+@settings(max_examples=15, deadline=None)
+def test_values_are_those_of_the_really_rescaled_net(seed, bias, k):
+    loss, params = small_net(seed=seed, bias=bias)
+    sweep = curvature_sweep(loss, params, EXPONENTS, AMOUNTS, k=k, tol=1e-7)
+    assert sweep.converged
+    for i in range(0, 25, 6):
+        twin = alpha_scale(params, float(AMOUNTS[i]), up="theta1", down="theta3")
+        truth = dense_values(loss, twin)[:k]
+        assert torch.allclose(sweep.values[i], truth, rtol=1e-6, atol=1e-9 * float(truth[0]))
+
+
+def test_each_residual_is_what_a_product_at_the_rescaled_net_gives():
+    loss, params = small_net()
+    sweep = curvature_sweep(loss, params, EXPONENTS, AMOUNTS, k=2, tol=1e-2)
+    for i in (0, 7, 12, 24):
+        twin = alpha_scale(params, float(AMOUNTS[i]), up="theta1", down="theta3")
+        for j, v in enumerate(sweep.vectors(i).T):
+            residual = (hvp(loss, twin, v) - sweep.values[i, j] * v).norm()
+            assert torch.isclose(residual, sweep.residuals[i, j], rtol=1e-6, atol=1e-9)
+            assert torch.isclose(v.norm(), torch.tensor(1.0, dtype=v.dtype))
+
+
+def test_exponents_and_a_map_give_the_same_sweep():
+    loss, params = small_net()
+    other = curvature_sweep(
+        loss, params, lambda a: layer_scaling(params, {"theta1": a, "theta3": 1 / a}), AMOUNTS
+    )
+    sweep = curvature_sweep(loss, params, EXPONENTS, AMOUNTS)
+    assert sweep.products == other.products
+    assert torch.allclose(sweep.values, other.values, rtol=1e-9)
+
+
+def test_two_knobs():
+    loss, params = small_net()
+    knobs = {"theta1": (1, 0), "theta2": (-1, 1), "theta3": (0, -1)}
+    pairs = torch.cartesian_prod(AMOUNTS[4:-4:4], AMOUNTS[4:-4:4])
+    sweep = curvature_sweep(loss, params, knobs, pairs, tol=1e-6)
+    assert sweep.converged
+    for i in (0, 3, len(pairs) - 1):
+        a, b = pairs[i].tolist()
+        alphas = {"theta1": a, "theta2": b / a, "theta3": 1 / b}
+        twin = apply_scaling(params, layer_scaling(params, alphas))
+        assert torch.allclose(sweep.values[i, 0], dense_values(loss, twin)[0], rtol=1e-6)
+
+
+def test_one_factor_for_each_unit():
+    loss, params = small_net()
+    powers = torch.linspace(-1, 1, 6, dtype=torch.float64)
+
+    def scaling(amount):
+        return unit_scaling(params, amount**powers, up="theta1", down="theta2")
+
+    sweep = curvature_sweep(loss, params, scaling, AMOUNTS, tol=1e-6)
+    assert sweep.converged
+    for i in (0, 12, 24):
+        twin = apply_scaling(params, scaling(float(AMOUNTS[i])))
+        assert torch.allclose(sweep.values[i, 0], dense_values(loss, twin)[0], rtol=1e-6)
+
+
+def test_traces_come_for_every_amount_from_one_set_of_block_traces():
+    loss, params = small_net()
+    sweep = curvature_sweep(
+        loss, params, EXPONENTS, AMOUNTS, block_traces=layer_traces(loss, params)
+    )
+    for i in (0, 5, 24):
+        twin = alpha_scale(params, float(AMOUNTS[i]), up="theta1", down="theta3")
+        assert float(sweep.traces[i]) == pytest.approx(trace(loss, twin).value, rel=1e-9)
+
+
+def test_both_ends_of_an_indefinite_hessian():
+    loss, params = small_net(seed=3)
+    sweep = curvature_sweep(loss, params, EXPONENTS, AMOUNTS, k=3, tol=1e-7, by=torch.abs)
+    truth = dense_values(loss, params, torch.abs)[:3]
+    assert torch.allclose(sweep.values[12], truth, rtol=1e-6)
+
+
+def test_all_eigenvalues_of_a_small_net():
+    loss, params = small_net((3, 4, 2))
+    exponents = {"theta1": 1, "theta2": -1}
+    spectra = spectrum_sweep(loss, params, exponents, AMOUNTS)
+    twin = alpha_scale(params, float(AMOUNTS[3]))
+    truth = dense_values(loss, twin)
+    assert spectra.shape == (25, len(flatten(params)))
+    assert torch.allclose(spectra[3], truth, atol=1e-11 * float(truth[0]))
+
+
+def test_every_eigenvalue_of_a_small_net_through_the_basis():
+    loss, params = small_net((2, 2, 2), bias=False)
+    sweep = curvature_sweep(loss, params, {"theta1": 1, "theta2": -1}, [0.5, 2.0], k=8)
+    assert sweep.products == 8
+    assert sweep.converged
+    assert torch.allclose(sweep.values[0], dense_values(loss, alpha_scale(params, 0.5)), atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_cost_does_not_grow_with_the_number_of_amounts(dtype):
+    data = digits(dtype=dtype)
+    generator = torch.Generator().manual_seed(0)
+    params = init_net([64, 16, 10], generator=generator, dtype=dtype)
+    loss = cross_entropy(relu_net, data.X, data.y)
+    exponents = {"theta1": 1, "theta2": -1}
+    few, many = (
+        curvature_sweep(loss, params, exponents, torch.logspace(-2, 2, count))
+        for count in (41, 1001)
+    )
+    assert few.converged and many.converged
+    assert many.products <= 1.2 * few.products <= 48
+    for i in (0, 20, 40):
+        twin = alpha_scale(params, float(few.amounts[i]))
+        truth = top_eigenvalues(loss, twin, tol=1e-5).values[0]
+        assert abs(few.values[i, 0] - truth) <= few.residuals[i, 0] + 1e-5 * truth
+
+
+def test_a_sweep_that_ran_out_says_so_and_keeps_its_bound():
+    loss, params = small_net((8, 20, 20, 3))
+    sweep = curvature_sweep(loss, params, EXPONENTS, AMOUNTS, tol=1e-10, max_products=6)
+    assert not sweep.converged
+    assert float(sweep.residuals.max()) > 0
+    values = dense_values(loss, alpha_scale(params, 1.0, up="theta1", down="theta3"))
+    assert (values - sweep.values[12, 0]).abs().min() <= sweep.residuals[12, 0]
+
+
+def test_a_loss_without_curvature_has_zeros():
+    params = {"theta1": torch.ones(2, 2), "theta2": torch.ones(2, 1)}
+    sweep = curvature_sweep(
+        lambda p: p["theta1"].sum() + p["theta2"].sum(), params, {"theta1": 1, "theta2": -1}, [1, 2]
+    )
+    assert sweep.converged
+    assert not sweep.values.any()
+
+
+def test_the_twin_fails_without_the_symmetry():
+    """A tanh net keeps no function under T_α: what the sweep says is then not its curvature."""
+    loss, params = small_net(f=net("tanh"))
+    sweep = curvature_sweep(loss, params, EXPONENTS, AMOUNTS, tol=1e-6)
+    twin = alpha_scale(params, float(AMOUNTS[20]), up="theta1", down="theta3")
+    assert not torch.isclose(sweep.values[20, 0], dense_values(loss, twin)[0], rtol=0.1)
+
+
+def test_at_an_exact_minimum_of_the_squared_error():
+    generator = torch.Generator().manual_seed(1)
+    params = init_net([4, 5, 2], generator=generator)
+    X = torch.randn(30, 4, generator=generator, dtype=torch.float64)
+    loss = squared_error(relu_net, X, relu_net(params, X))
+    sweep = curvature_sweep(loss, params, {"theta1": 1, "theta2": -1}, AMOUNTS, tol=1e-8)
+    truth = dense_values(loss, alpha_scale(params, float(AMOUNTS[2])))[0]
+    assert torch.isclose(sweep.values[2, 0], truth, rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"k": 0}, "curvature_sweep needs 1 <= k"),
+        ({"k": 10**6}, "curvature_sweep needs 1 <= k"),
+        ({"tol": 0.0}, "curvature_sweep needs 1 <= k .* and tol > 0, got k=1, tol=0.0"),
+        ({"amounts": []}, "needs amounts of shape"),
+        ({"amounts": [1.0, -1.0]}, "needs finite amounts > 0"),
+        ({"amounts": [1.0, float("nan")]}, "needs finite amounts > 0"),
+        ({"scaling": {"theta1": 1}}, "factors with product 1"),
+        ({"scaling": {"theta9": 1, "theta1": -1}}, "needs layers among"),
+        ({"scaling": lambda a: {"theta1": -torch.ones(3)}}, "needs a finite scaling S > 0"),
+        ({"block_traces": {"theta1": 1.0}}, "block_traces needs one trace for each"),
+    ],
+)
+def test_bad_input_is_one_sentence(change, sentence):
+    loss, params = small_net()
+    call = {"scaling": EXPONENTS, "amounts": [1.0, 2.0]} | change
+    with pytest.raises(ValueError, match=sentence) as error:
+        curvature_sweep(loss, params, **call)
+    assert "\n" not in str(error.value)
+
+
+def test_non_finite_parameters_are_refused():
+    loss, params = small_net()
+    params["theta1"][0, 0] = float("nan")
+    with pytest.raises(ValueError, match="needs finite parameters"):
+        curvature_sweep(loss, params, EXPONENTS, [1.0])
