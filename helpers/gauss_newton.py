@@ -51,7 +51,9 @@ def _forward(params: Params, x: Tensor) -> tuple[list[Tensor], list[Tensor], Ten
 
 
 def _output_hessian(loss: Loss, outputs: Tensor) -> Tensor:
-    def one(output: Tensor, y: Tensor) -> Tensor:
-        return loss.criterion(output[None], y[None])
-
-    return torch.func.vmap(torch.func.hessian(one))(outputs, loss.y)
+    """Return C_i = ∂²ℓ/∂f² at each output, (N, out, out): a row of the Hessian for each output."""
+    f = outputs.detach().requires_grad_()
+    with torch.enable_grad():
+        (slope,) = torch.autograd.grad(len(f) * loss.criterion(f, loss.y), f, create_graph=True)
+        rows = [torch.autograd.grad(s.sum(), f, retain_graph=True)[0] for s in slope.unbind(1)]
+    return torch.stack(rows, dim=1)
