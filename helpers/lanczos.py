@@ -36,6 +36,7 @@ def lanczos(
     Lanczos (1950): multiply the newest basis vector, make the result orthogonal (twice, against
     rounding) to the whole basis Q, and read the eigenvalues off the small matrix QᵀHQ. Stops when
     every residual ‖Hv − λv‖₂ is at most tol · |λ|_max. `by=torch.abs` looks at both ends.
+    `start` should be random: from one start, an eigenvalue that H has several times is seen once.
     Cost: `products` products and O(m² n) for a basis of m vectors of length n.
     """
     n = len(start)

@@ -1,0 +1,115 @@
+"""Lanczos iteration.
+
+Oracle: `torch.linalg.eigvalsh` of the same matrix, formed in full, and scipy's `eigsh` (ARPACK),
+another implementation by other people. The matrices are built from chosen eigenvalues.
+"""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from random_nets import DEVICES, law, off
+from scipy.sparse.linalg import eigsh
+
+from helpers.lanczos import lanczos, ritz
+
+
+def matrix(eigenvalues, seed, device="cpu", dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    n = len(eigenvalues)
+    Q, _ = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64))
+    H = Q @ torch.diag(torch.tensor(eigenvalues, dtype=torch.float64)) @ Q.T
+    start = torch.randn(n, generator=generator, dtype=torch.float64)
+    return ((H + H.T) / 2).to(device, dtype), start.to(device, dtype)
+
+
+spectra = st.lists(st.integers(-50, 50), min_size=1, max_size=12, unique=True).filter(any)
+
+
+@law(150)
+@given(values=spectra, seed=st.integers(0, 10**6), data=st.data())
+def test_values_vectors_and_residuals_against_the_dense_matrix(values, seed, data):
+    H, start = matrix([value / 5 for value in values], seed)
+    k = data.draw(st.integers(1, len(values)))
+    eigen = lanczos(lambda v: H @ v, start, k, tol=1e-10)
+    truth = torch.linalg.eigvalsh(H).flip(0)[:k]
+    scale = float(H.abs().max())
+    assert eigen.converged
+    assert float((eigen.values - truth).abs().max()) < 1e-8 * scale
+    assert off(eigen.vectors.T @ eigen.vectors, torch.eye(k)) < 1e-8
+    measured = (H @ eigen.vectors - eigen.vectors * eigen.values).norm(dim=0)
+    assert float((eigen.residuals - measured).abs().max()) < 1e-10 * scale
+    assert eigen.products <= len(values)
+
+
+@law(40)
+@given(seed=st.integers(0, 10**6))
+def test_scipys_arpack_agrees(seed):
+    values = np.random.default_rng(seed).normal(size=40)
+    H, start = matrix(values.tolist(), seed)
+    ours = lanczos(lambda v: H @ v, start, 3, tol=1e-9)
+    theirs = eigsh(H.numpy(), k=3, which="LA", return_eigenvectors=False)[::-1]
+    assert off(ours.values, torch.tensor(theirs.copy())) < 1e-7
+    both_ends = lanczos(lambda v: H @ v, start, 1, tol=1e-9, by=torch.abs)
+    assert off(both_ends.values, eigsh(H.numpy(), k=1, which="LM")[0]) < 1e-7
+
+
+def test_by_abs_finds_the_most_negative_one():
+    H, start = matrix([-9.0, 1, 2, 3], 0)
+    assert float(lanczos(lambda v: H @ v, start).values[0]) == pytest.approx(3)
+    assert float(lanczos(lambda v: H @ v, start, by=torch.abs).values[0]) == pytest.approx(-9)
+
+
+def test_a_repeated_eigenvalue_is_seen_once_from_one_start():
+    H, start = matrix([5.0, 5.0, 5.0, 1.0, 0.0], 1)
+    eigen = lanczos(lambda v: H @ v, start, 2)
+    assert eigen.values.tolist() == pytest.approx([5, 1])  # the limit that the docstring states
+    assert float(eigen.residuals.max()) < 1e-12  # each is an eigenvalue, none is missing at the top
+
+
+def test_a_start_without_the_top_eigenvector_misses_it_and_a_random_one_does_not():
+    H, start = matrix([3.0, 2.0, 1.0], 5)
+    top = torch.linalg.eigh(H).eigenvectors[:, -1]
+    blind = start - (start @ top) * top
+    assert float(lanczos(lambda v: H @ v, blind).values[0]) == pytest.approx(2, abs=1e-3)
+    assert float(lanczos(lambda v: H @ v, start).values[0]) == pytest.approx(3)
+
+
+def test_an_exhausted_krylov_space_is_left_by_a_new_direction():
+    H = torch.diag(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+    start = torch.tensor([1.0, 0, 0], dtype=torch.float64)
+    assert lanczos(lambda v: H @ v, start, 3).values.tolist() == pytest.approx([3, 2, 1])
+
+
+def test_the_zero_matrix_has_zero_eigenvalues():
+    eigen = lanczos(torch.zeros_like, torch.ones(4), 2)
+    assert eigen.converged
+    assert eigen.values.tolist() == [0, 0]
+
+
+def test_the_residual_bounds_the_error_when_stopped_early():
+    H, start = matrix(np.linspace(0, 1, 200).tolist(), 2)
+    eigen = lanczos(lambda v: H @ v, start, 1, tol=1e-12, max_products=12)
+    truth = torch.linalg.eigvalsh(H)
+    assert not eigen.converged
+    assert eigen.products == 12
+    nearest = (truth - eigen.values[0]).abs().min()
+    assert 0 < float(nearest) <= float(eigen.residuals[0])
+    assert float(eigen.values[0]) <= float(truth[-1]) + 1e-12  # Rayleigh: never above
+
+
+def test_ritz_on_the_whole_space_is_exact():
+    H, _ = matrix([4.0, 2.0, -1.0], 3)
+    eye = torch.eye(3, dtype=torch.float64)
+    assert ritz(eye, H, 3, tol=1e-12).values.tolist() == pytest.approx([4, 2, -1])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("dtype", "tol"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+def test_dtype_and_device_are_kept(dtype, tol, device):
+    H, start = matrix([7.0, 3.0, 1.0, 0.5], 4, device, dtype)
+    eigen = lanczos(lambda v: H @ v, start, 2, tol=tol)
+    assert eigen.converged
+    assert (eigen.values.dtype, eigen.vectors.device.type) == (dtype, device)
+    assert off(eigen.values, torch.tensor([7.0, 3.0])) < 10 * tol

@@ -1,0 +1,117 @@
+"""The losses.
+
+Oracle: scikit-learn's `mean_squared_error`, `log_loss` and `accuracy_score`, and label smoothing
+written out as a mixture of targets in numpy.
+"""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from random_nets import DEVICES, cases, law, off
+from scipy.special import log_softmax
+from sklearn.metrics import accuracy_score, log_loss, mean_squared_error
+
+from helpers.losses import accuracy, cross_entropy, predictions, squared_error
+from helpers.nets import init_net, relu_net
+
+
+@law(60)
+@given(case=cases(where="off"))
+def test_squared_error_is_scikit_learns(case):
+    outputs = case.f(case.params, case.X)
+    theirs = mean_squared_error(case.loss.y, outputs) * case.widths[-1] / 2
+    assert float(case.loss(case.params)) == pytest.approx(theirs, rel=1e-12)
+
+
+@law(60)
+@given(case=cases(), seed=st.integers(0, 1000), smoothing=st.floats(0, 0.9))
+def test_cross_entropy_is_scikit_learns_and_a_mixture(case, seed, smoothing):
+    classes = case.widths[-1] + 1  # two at least
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.randint(0, classes, (len(case.X),), generator=generator)
+    f = lambda p, x: torch.nn.functional.pad(case.f(p, x), (0, 1))  # noqa: E731
+    logs = log_softmax(f(case.params, case.X).numpy(), axis=1)
+    plain = float(cross_entropy(f, case.X, y)(case.params))
+    theirs = log_loss(y, np.exp(logs) / np.exp(logs).sum(1, keepdims=True), labels=range(classes))
+    assert plain == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+    targets = (1 - smoothing) * np.eye(classes)[y] + smoothing / classes
+    smooth = float(cross_entropy(f, case.X, y, smoothing=smoothing)(case.params))
+    assert smooth == pytest.approx(-(targets * logs).sum(1).mean(), rel=1e-10)
+
+
+@law(30)
+@given(case=cases(out=3), seed=st.integers(0, 1000))
+def test_accuracy_is_scikit_learns(case, seed):
+    classes = case.widths[-1]
+    y = torch.randint(0, classes, (len(case.X),), generator=torch.Generator().manual_seed(seed))
+    ours = predictions(case.f, case.params, case.X)
+    assert ours.dtype == torch.int64
+    assert accuracy(case.f, case.params, case.X, y) == accuracy_score(y, ours)
+
+
+@law(40)
+@given(case=cases(where="off"))
+def test_a_mean_over_examples_splits_over_shards(case):
+    first, rest = case.loss.X[:1], case.loss.X[1:]
+    if len(rest) == 0:
+        return
+    parts = [
+        (squared_error(case.f, x, y)(case.params), len(x))
+        for x, y in ((first, case.loss.y[:1]), (rest, case.loss.y[1:]))
+    ]
+    whole = sum(value * n for value, n in parts) / len(case.X)
+    assert off(whole, case.loss(case.params)) < 1e-12
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_dtype_and_device_are_kept(dtype, device):
+    generator = torch.Generator().manual_seed(0)
+    params = init_net([3, 4, 2], generator=generator, dtype=dtype, device=device)
+    X = torch.randn(5, 3, generator=generator).to(device, dtype)
+    y = torch.zeros(5, dtype=torch.int64, device=device)
+    for loss in (cross_entropy(relu_net, X, y), squared_error(relu_net, X, X[:, :2])):
+        value = loss(params)
+        assert (value.dtype, value.device.type, value.ndim) == (dtype, device, 0)
+
+
+def test_cross_entropy_falls_for_ever_on_separated_data_but_not_with_smoothing():
+    X = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
+    y = torch.tensor([0, 1])
+    f = lambda p, x: torch.cat([x * p["w"], -x * p["w"]], 1)  # noqa: E731
+    losses = lambda s: [  # noqa: E731
+        float(cross_entropy(f, X, y, smoothing=s)({"w": torch.tensor(w).double()}))
+        for w in (1.0, 5.0, 15.0)
+    ]
+    plain, smooth = losses(0.0), losses(0.1)
+    assert plain[0] > plain[1] > plain[2] > 0
+    assert smooth[2] > smooth[1]
+
+
+@pytest.mark.parametrize("make", [squared_error, cross_entropy])
+def test_bad_data_are_refused(make):
+    X, y = torch.ones(3, 2), torch.ones(3, 1)
+    name = make.__name__
+    with pytest.raises(ValueError, match=f"{name} needs as many targets .* got 3 inputs and 2"):
+        make(relu_net, X, y[:2])
+    with pytest.raises(ValueError, match=f"{name} needs as many targets .* got 0 inputs and 0"):
+        make(relu_net, X[:0], y[:0])
+    with pytest.raises(ValueError, match=f"{name} needs finite data, got .* entries in X"):
+        make(relu_net, X * float("nan"), y)
+    with pytest.raises(ValueError, match=f"{name} needs finite data, got .* entries in y"):
+        make(relu_net, X, y * float("inf"))
+
+
+def test_targets_that_would_broadcast_are_refused():
+    params = {"theta1": torch.ones(2, 1)}
+    loss = squared_error(relu_net, torch.ones(3, 2), torch.ones(3))
+    with pytest.raises(ValueError, match=r"one shape, got \(3, 1\) and \(3,\): broadcasting"):
+        loss(params)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0])
+def test_impossible_smoothing_is_refused(smoothing):
+    with pytest.raises(ValueError, match="cross_entropy needs 0 <= smoothing < 1, got"):
+        cross_entropy(relu_net, torch.ones(1, 1), torch.zeros(1).long(), smoothing=smoothing)
