@@ -404,36 +404,63 @@ def unchecked(records):
 HEAD = """\
 # The ledger
 
-Each statement of the paper, where this book shows it, the function that is it, the test that checks it, and the largest error that test has seen.
-This page is written by `make ledger` from a run of the tests, and the tests fail when it is out of date.
+Each statement of the paper: where this book shows it, the function that is it, the tests that check it, and the largest error they have seen.
+This page is written by `make ledger` from a run of the tests; the tests fail when it is out of date.
 
-*proved*: the page gives a proof, the test a check of it.
-*checked*: the test is the evidence.
-*ours*: not a statement of the paper.
-*often misquoted*: read the page before you quote it.
-An error is the worst over all random nets of one run, rounded up to a power of ten; it is 0 where the agreement is exact, or where the statement is an inequality that held.
+- *proved*: the page gives a proof, the tests check its formulas.
+- *checked*: the tests are the evidence.
+- *ours*: not a statement of the paper.
+- *often misquoted*: read the page before you quote it.
 
-| statement | in one line | code | checked by | worst error | tolerance | status |
-|---|---|---|---|---|---|---|
+An error is the worst over all random nets of one run, rounded up to a power of ten.
+It is 0 where the agreement is exact, or where the statement is an inequality that held.
+"""
+SECTION = """
+## [{title}]({page}.ipynb)
+
+| statement | in one line | in `helpers` | checked by | worst error of tolerance |
+|---|---|---|---|---|
 """
 
 
 def page(records):
-    """The text of book/ledger.md."""
-    return HEAD + "".join(_row(statement, records) for statement in STATEMENTS)
+    """The text of book/ledger.md: one table for each page of the book."""
+    text = HEAD
+    for home in dict.fromkeys(statement.page.partition("#")[0] for statement in STATEMENTS):
+        rows = [s for s in STATEMENTS if s.page.partition("#")[0] == home]
+        text += SECTION.format(title=title(rows[0]), page=home)
+        text += "".join(_row(s, [r for r in records if r.statement == s.id]) for s in rows)
+    return text
 
 
-def _row(statement, records):
-    mine = sorted((r for r in records if r.statement == statement.id), key=lambda r: r.test)
+def title(statement):
+    """The title of a statement's page, as its first heading has it."""
+    path, _ = source(statement)
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"] if path else []
+    text = "".join(cells[0]["source"]) if cells else ""
+    heading = re.match(r"# +(.+)", text)
+    return heading[1].strip() if heading else statement.page.partition("#")[0]
+
+
+def _row(statement, mine):
     path, label = source(statement)
     boxed = path is None or labels(path).get(label, True)
-    title = f"{{prf:ref}}`{statement.ref} <{label}>`" if boxed else f"[{statement.ref}](#{label})"
-    tests = "<br>".join(f"`{record.test}`" for record in mine)
-    errors = "<br>".join(power_of_ten(record.error) for record in mine)
-    tols = "<br>".join(power_of_ten(record.tol) for record in mine)
+    link = f"{{prf:ref}}`{statement.ref} <{label}>`" if boxed else f"[{statement.ref}](#{label})"
+    status = "" if statement.status == statement.ref else f"<br>*{statement.status}*"
     line = statement.line.replace("|", "\\|")
-    cells = (title, line, f"`{statement.code}`", tests, errors, tols, statement.status)
-    return "| " + " | ".join(cells) + " |\n"
+    mine = sorted(mine, key=lambda record: record.test)
+    tests = "<br>".join(in_words(record.test) for record in mine)
+    errors = "<br>".join(f"{power_of_ten(r.error)} of {power_of_ten(r.tol)}" for r in mine)
+    code = statement.code.removeprefix("helpers.")
+    return f"| {link}{status} | {line} | `{code}` | {tests} | {errors} |\n"
+
+
+def in_words(test):
+    """tests/test_nets.py::test_theorem_1_for_any_factor -> nets: theorem 1 for any factor."""
+    path, _, name = test.partition("::")
+    return (
+        f"{Path(path).stem.removeprefix('test_')}: {name.removeprefix('test_').replace('_', ' ')}"
+    )
 
 
 def power_of_ten(number):
@@ -449,5 +476,4 @@ def out_of_date(fresh):
 
 
 def _without_errors(text):
-    rows = [line.split(" | ") for line in text.splitlines()]
-    return [row[:4] + row[5:] if len(row) == 7 else row for row in rows]
+    return re.sub(r"\b(0|1e-?\d+) of ", "", text)
