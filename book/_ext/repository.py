@@ -10,6 +10,8 @@ import re
 import sys
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
 FIRST_CELL = """\
@@ -26,14 +28,13 @@ BADGE = (
 
 def address():
     """The repository's address and branch, as _config.yml has them."""
-    config = (ROOT / "_config.yml").read_text(encoding="utf-8")
-    url = re.search(r"^repository:(?:\n +.*)*?\n +url: *(\S+)", config, re.M)
-    if url is None:
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    found = config.get("repository") or {}
+    if "url" not in found:
         raise ValueError(
-            "_config.yml needs repository: url: the notebooks take their address there"
+            "_config.yml needs repository: url: the notebooks take their address there."
         )
-    branch = re.search(r"^repository:(?:\n +.*)*?\n +branch: *(\S+)", config, re.M)
-    return url[1].strip("\"'"), branch[1].strip("\"'") if branch else "main"
+    return found["url"], found.get("branch", "main")
 
 
 def first_cell(url):
@@ -54,15 +55,22 @@ def notebooks():
 
 
 def rewrite(path, old, new):
-    """One file, with the old address replaced by the new one; True if it changed."""
-    text = path.read_text(encoding="utf-8")
-    slugs = [url.removeprefix("https://github.com/") for url in (old, new)]
-    fresh = re.sub(rf"(?<![\w.-]){re.escape(slugs[0])}(?![\w-])", slugs[1], text)
+    """Replace the old address in one file, and that of its pages; True if something changed."""
+    text = fresh = path.read_text(encoding="utf-8")
+    for before, after in zip(spellings(old), spellings(new)):
+        fresh = re.sub(rf"(?<![\w.-]){re.escape(before)}(?![\w-])", after, fresh)
     if path.suffix == ".ipynb":
         json.loads(fresh)
     if fresh != text:
         path.write_text(fresh, encoding="utf-8")
     return fresh != text
+
+
+def spellings(url):
+    """How an address is written: owner/name, and the site that GitHub Pages makes of it."""
+    slug = url.removeprefix("https://github.com/")
+    owner, name = slug.split("/")
+    return slug, f"{owner}.github.io/{name}"
 
 
 def main(new):
