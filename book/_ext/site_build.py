@@ -1,0 +1,132 @@
+"""What a build of the site adds to Jupyter Book: live figures, honest caches, no request abroad.
+
+- marks the build (`HELPERS_HOST=site`), so that `explore` ships pictures instead of widgets;
+- keys the execution cache and Sphinx's own on a hash of the helpers, so that a change there runs
+  every chapter again: both caches look at a chapter's source alone;
+- says which chapter runs;
+- ships MathJax and `explore.js` from the site itself, and drops Thebe and Font Awesome.
+"""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+from sphinx.util import logging
+
+log = logging.getLogger(__name__)
+SHAPES_OUTPUT = ("matplotlib", "numpy", "torch")  # a new release may draw another picture
+UNWANTED_SCRIPTS = ("thebe", "require.min.js", "embed-amd")
+UNUSED = ("vendor/fontawesome", "sphinx-thebe.js", "sphinx-thebe.css")
+MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions", "../../LICENSE")
+
+
+def setup(app):
+    os.environ["HELPERS_HOST"] = "site"  # the kernels that run the chapters inherit it
+    app.add_config_value("helpers_fingerprint", "", "env", [str])
+    app.connect("config-inited", key_caches, priority=100)
+    app.connect("config-inited", forget_thebe, priority=100)
+    app.connect("env-before-read-docs", announce)
+    app.connect("source-read", say_which)
+    app.connect("html-page-context", drop_scripts, priority=999)
+    app.connect("build-finished", finish)
+    app.add_js_file("explore.js", defer="defer")
+    return {"parallel_read_safe": False, "parallel_write_safe": True}
+
+
+def helpers_folder():
+    return Path(importlib.util.find_spec("helpers").origin).parent
+
+
+def fingerprint():
+    """A hash of everything that a chapter's outputs depend on, other than the chapter."""
+    digest = hashlib.sha256()
+    for path in sorted(helpers_folder().glob("*.py")) + sorted(helpers_folder().glob("*.js")):
+        digest.update(path.name.encode() + path.read_bytes())
+    for package in SHAPES_OUTPUT:
+        digest.update(importlib.metadata.version(package).encode())
+    return digest.hexdigest()[:16]
+
+
+def key_caches(app, config):
+    """Both caches start afresh when the fingerprint changes; older executions are dropped."""
+    config.helpers_fingerprint = fingerprint()
+    folder = Path(app.outdir).parent / ".jupyter_cache"
+    for old in folder.glob("*"):
+        if old.name != config.helpers_fingerprint:
+            shutil.rmtree(old, ignore_errors=True)
+    config.nb_execution_cache_path = str(folder / config.helpers_fingerprint)
+
+
+def forget_thebe(app, _config):
+    """Thebe's script is in every page, on or off, and names a host abroad: unhook it."""
+    for event, listeners in app.events.listeners.items():
+        keep = [x for x in listeners if not x.handler.__module__.startswith("sphinx_thebe")]
+        app.events.listeners[event] = keep
+
+
+def announce(app, _env, docnames):
+    app.pages_to_read = [docname for docname in docnames]
+
+
+def say_which(app, docname, _source):
+    pages = getattr(app, "pages_to_read", [])
+    if docname in pages:
+        log.info("chapter %d of %d: %s", pages.index(docname) + 1, len(pages), docname)
+
+
+def drop_scripts(_app, _page, _template, context, _doctree):
+    scripts = context.get("script_files", [])
+    context["script_files"] = [
+        script for script in scripts if not any(name in str(script) for name in UNWANTED_SCRIPTS)
+    ]
+
+
+def finish(app, error):
+    if error is None and app.builder.format == "html":
+        static = Path(app.outdir) / "_static"
+        shutil.copy(helpers_folder() / "explore.js", static)
+        copy_mathjax(static / "mathjax")
+        prune(static)
+        forward(app)
+
+
+def copy_mathjax(target):
+    """The part of MathJax that the book's pages load: 2 of 24 MB."""
+    source = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent
+    for name in MATHJAX:
+        path = source / "static" / "mathjax" / name
+        if path.is_dir():
+            shutil.copytree(path, target / name, dirs_exist_ok=True)
+        elif path.exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target / name)
+
+
+def prune(static):
+    for name in UNUSED:
+        path = static / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for path in static.rglob("*.map"):
+        path.unlink()
+
+
+def forward(app):
+    """The site's root leads to the book's first page, with what stands after the #."""
+    first = f"{app.config.root_doc}.html"
+    index = Path(app.outdir) / "index.html"
+    if first != "index.html":
+        index.write_text(FORWARD.format(title=app.config.html_title, first=first), "utf-8")
+
+
+FORWARD = """<!DOCTYPE html>
+<html lang="en-GB">
+<meta charset="utf-8">
+<title>{title}</title>
+<meta http-equiv="refresh" content="0; url={first}">
+<link rel="canonical" href="{first}">
+<p><a href="{first}">{title}</a></p>
+</html>
+"""
