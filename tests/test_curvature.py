@@ -1,0 +1,198 @@
+"""Gradient, Hessian-vector products, eigenvalues and traces.
+
+Oracles: central differences of L itself, `torch.func.hessian` (forward over reverse mode, where
+the helpers go twice in reverse), and scipy's `eigsh` over the same products.
+"""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from random_nets import DEVICES, build, cases, law, margin, off
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from helpers.curvature import (
+    dense_hessian,
+    gradient,
+    hessian_operator,
+    hvp,
+    spectral_norm,
+    top_eigenvalues,
+    trace,
+)
+from helpers.losses import cross_entropy
+from helpers.params import flatten, perturb, unflatten
+
+
+def forward_over_reverse(case):
+    return torch.func.hessian(lambda theta: case.loss(unflatten(theta, case.params)))(
+        flatten(case.params)
+    )
+
+
+def along(case, v, h):
+    """Central differences of L on the line θ + t v: slope and curvature at t = 0."""
+    low, mid, high = (float(case.loss(perturb(case.params, v, t))) for t in (-h, 0.0, h))
+    return (high - low) / (2 * h), (high - 2 * mid + low) / h**2
+
+
+def direction(case):
+    v = torch.randn(len(flatten(case.params)), generator=case.generator, dtype=torch.float64)
+    return v / v.norm()
+
+
+@law(60)
+@given(case=cases())
+def test_gradient_and_hessian_are_central_differences(case):
+    v, h = direction(case), 1e-4
+    if margin(case) < 1e-1:  # no step may cross a kink
+        h = margin(case) / 1e3
+    slope, bend = along(case, v, h)
+    scale = 1 + float(case.loss(case.params)) + float(flatten(case.params).abs().max()) ** 4
+    assert float(gradient(case.loss, case.params) @ v) == pytest.approx(slope, abs=1e-5 * scale)
+    if h == 1e-4:
+        assert float(v @ hvp(case.loss, case.params, v)) == pytest.approx(bend, abs=1e-5 * scale)
+
+
+@law(60)
+@given(case=cases())
+def test_products_are_those_of_the_matrix(case):
+    H = forward_over_reverse(case)
+    scale = float(H.abs().max()) or 1.0
+    product = hessian_operator(case.loss, case.params)
+    V = torch.randn(3, len(H), generator=case.generator, dtype=torch.float64)
+    assert float((product(V) - V @ H).abs().max()) < 1e-12 * scale * len(H)
+    assert float((product(V[0]) - H @ V[0]).abs().max()) < 1e-12 * scale * len(H)
+    dense = dense_hessian(case.loss, case.params)
+    assert torch.equal(dense, dense.T)
+    assert float((dense - H).abs().max()) < 1e-12 * scale
+
+
+@law(50)
+@given(case=cases())
+def test_the_two_hessian_measures_against_the_spectrum(case, ledger):
+    values = torch.linalg.eigvalsh(forward_over_reverse(case))
+    top = float(values.abs().max())
+    if top == 0:
+        return
+    found = spectral_norm(case.loss, case.params, tol=1e-6)
+    ledger("hessian-measures", error=abs(found - top) / top, tol=1e-6)
+    exact = trace(case.loss, case.params)
+    assert exact.standard_error == 0
+    ledger("hessian-measures", error=abs(exact.value - float(values.sum())) / top, tol=1e-11)
+
+
+@law(30)
+@given(case=cases(where="minimum", depth=(1, 2)))
+def test_at_a_minimum_no_eigenvalue_is_negative_and_the_norm_is_below_the_trace(case):
+    values = torch.linalg.eigvalsh(dense_hessian(case.loss, case.params))
+    assert float(values[0]) > -1e-12 * (1 + float(values[-1]))
+    assert float(values[-1]) <= trace(case.loss, case.params).value * (1 + 1e-12) + 1e-15
+
+
+@law(30)
+@given(case=cases(where="off", depth=(1, 2)), data=st.data())
+def test_top_eigenvalues_against_scipy(case, data):
+    n = len(flatten(case.params))
+    H = forward_over_reverse(case)
+    truth = torch.linalg.eigvalsh(H).flip(0)
+    k = data.draw(st.integers(1, min(3, n)))
+    if float(truth.abs().max()) == 0 or (truth[:k].diff().abs() < 1e-6 * truth[0]).any():
+        return
+    eigen = top_eigenvalues(case.loss, case.params, k, tol=1e-9)
+    assert eigen.converged
+    assert off(eigen.values, truth[:k]) < 1e-6
+    if n > k + 1:
+        product = hessian_operator(case.loss, case.params)
+        matvec = lambda v: product(torch.as_tensor(v.reshape(-1))).numpy()  # noqa: E731
+        operator = LinearOperator((n, n), matvec=matvec, dtype=np.float64)
+        v0 = np.ones(n) + 1e-2 * np.arange(n)
+        theirs = eigsh(operator, k=k, which="LA", return_eigenvectors=False, v0=v0)
+        assert off(eigen.values, np.sort(theirs)[::-1].copy()) < 1e-6
+
+
+def test_a_warm_start_saves_products():
+    case = build([20, 15, 3], 0, n=100, where="off")
+    cold = top_eigenvalues(case.loss, case.params, tol=1e-6)
+    warm = top_eigenvalues(case.loss, case.params, tol=1e-6, start=cold.vectors[:, 0])
+    assert off(warm.values, cold.values) < 1e-6
+    assert warm.products < cold.products
+
+
+def test_hutchinson_is_unbiased_within_its_own_error():
+    case = build([6, 5, 2], 0, n=50, where="off")
+    exact = trace(case.loss, case.params).value
+    for seed in range(5):
+        generator = torch.Generator().manual_seed(seed)
+        guess = trace(case.loss, case.params, samples=200, generator=generator)
+        assert abs(guess.value - exact) < 4 * guess.standard_error
+        assert 0 < guess.standard_error < 0.2 * exact
+
+
+def test_a_loss_linear_in_theta_has_no_curvature():
+    params = {"theta1": torch.ones(3, dtype=torch.float64)}
+    linear = lambda p: 2 * p["theta1"].sum()  # noqa: E731
+    assert hvp(linear, params, torch.ones(3, dtype=torch.float64)).tolist() == [0, 0, 0]
+    assert gradient(linear, params).tolist() == [2, 2, 2]
+    constant = lambda p: torch.ones(()).double()  # noqa: E731
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        gradient(constant, params)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("dtype", "tol"), [(torch.float32, 1e-4), (torch.float64, 1e-9)])
+def test_cross_entropy_in_both_precisions_on_every_device(dtype, tol, device):
+    case = build([5, 6, 4], 3, bias=True)
+    y = torch.randint(0, 4, (20,), generator=case.generator)
+    truth = dense_hessian(cross_entropy(case.f, case.X, y), case.params)
+    params = {name: block.to(device, dtype) for name, block in case.params.items()}
+    loss = cross_entropy(case.f, case.X.to(device, dtype), y.to(device))
+    assert off(dense_hessian(loss, params), truth) < tol
+    eigen = top_eigenvalues(loss, params, 2, tol=tol)
+    assert (eigen.values.dtype, eigen.values.device.type) == (dtype, device)
+    assert off(eigen.values, torch.linalg.eigvalsh(truth).flip(0)[:2]) < tol
+    assert trace(loss, params).value == pytest.approx(float(truth.trace()), rel=10 * tol)
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (1, 1, 6)])
+def test_directions_of_the_wrong_shape_are_refused(shape):
+    case = build([1, 3, 1], 0)
+    with pytest.raises(ValueError, match=r"needs v of shape \(6,\) or \(m, 6\), got"):
+        hvp(case.loss, case.params, torch.ones(shape).double())
+
+
+@pytest.mark.parametrize("measure", [gradient, dense_hessian, spectral_norm, trace])
+def test_nan_in_the_weights_or_the_gradient_is_refused(measure):
+    case = build([2, 2, 1], 0)
+    broken = {**case.params, "theta1": case.params["theta1"] * float("nan")}
+    with pytest.raises(ValueError, match=r"curvature of L needs finite parameters.* in theta1"):
+        measure(case.loss, broken)
+    huge = {name: 1e200 * block for name, block in case.params.items()}
+    with pytest.raises(ValueError, match="needs a finite gradient, got L = "):
+        measure(case.loss, huge)
+
+
+@pytest.mark.parametrize(("k", "tol"), [(0, 1e-3), (7, 1e-3), (1, 0)])
+def test_impossible_requests_are_refused(k, tol):
+    case = build([1, 3, 1], 0)
+    with pytest.raises(ValueError, match=r"needs 1 <= k <= 6 and tol > 0, got k="):
+        top_eigenvalues(case.loss, case.params, k, tol=tol)
+
+
+def test_one_sample_is_refused():
+    case = build([1, 3, 1], 0)
+    with pytest.raises(ValueError, match="trace needs samples >= 2, got 1: one has no spread"):
+        trace(case.loss, case.params, samples=1)
+
+
+def test_no_convergence_is_said():
+    case = build([20, 30, 10, 3], 0, n=20, where="off")
+    eigen = top_eigenvalues(case.loss, case.params, 5, tol=1e-13, max_products=8)
+    assert not eigen.converged
+    assert float(eigen.residuals.max()) > 1e-13 * float(eigen.values[0])
+    with pytest.raises(ValueError, match="spectral_norm needs a residual below 1e-30"):
+        spectral_norm(case.loss, case.params, tol=1e-30)

@@ -1,0 +1,98 @@
+"""The trace in closed form.
+
+Oracle: `torch.func.hessian` of the loss, block by block, and a finite-difference Jacobian of the
+outputs; neither knows that a ReLU net is linear in each layer.
+"""
+
+import pytest
+import torch
+from hypothesis import given
+from random_nets import DEVICES, build, cases, law, off
+
+from helpers.curvature import trace
+from helpers.gauss_newton import layer_traces
+from helpers.losses import Loss, cross_entropy, squared_error
+from helpers.nets import functional, net, relu_net
+from helpers.params import flatten, sizes, unflatten
+from helpers.symmetry import alpha_scale
+
+
+def block_traces(loss, params):
+    H = torch.func.hessian(lambda theta: loss(unflatten(theta, params)))(flatten(params))
+    pieces = H.diagonal().split(list(sizes(params).values()))
+    return {name: float(piece.sum()) for name, piece in zip(params, pieces)}
+
+
+@law(60)
+@given(case=cases())
+def test_each_block_at_any_point_squared_error(case, ledger):
+    ours, truth = layer_traces(case.loss, case.params), block_traces(case.loss, case.params)
+    assert list(ours) == list(case.params)
+    scale = max(abs(t) for t in truth.values()) or 1.0
+    worst = max(abs(ours[name] - truth[name]) for name in truth) / scale
+    ledger("gauss-newton-trace", error=worst, tol=1e-11)
+
+
+@law(60)
+@given(case=cases(out=3))
+def test_each_block_at_any_point_cross_entropy(case, ledger):
+    y = torch.randint(0, case.widths[-1], (len(case.X),), generator=case.generator)
+    loss = cross_entropy(relu_net, case.X, y, smoothing=0.1)
+    ours, truth = layer_traces(loss, case.params), block_traces(loss, case.params)
+    scale = max(abs(t) for t in truth.values())
+    if case.widths[-1] > 1:
+        worst = max(abs(ours[name] - truth[name]) for name in truth)
+        ledger("gauss-newton-trace", error=worst / (scale or 1.0), tol=1e-11)
+
+
+@law(30)
+@given(case=cases(depth=(1, 1), bias=False))
+def test_the_jacobian_by_finite_differences(case):
+    """mean ‖∂f/∂θ‖² from differences of outputs: f is linear in each entry, so h may be large."""
+    theta, h = flatten(case.params), 1e-6
+    total = 0.0
+    for i in range(len(theta)):
+        e = torch.zeros_like(theta)
+        e[i] = h
+        up, down = (case.f(unflatten(theta + s * e, case.params), case.X) for s in (1, -1))
+        total += float(((up - down) / (2 * h)).square().sum(1).mean())
+    assert sum(layer_traces(case.loss, case.params).values()) == pytest.approx(total, rel=1e-4)
+
+
+def test_twin_with_tanh_the_hessian_has_more_in_it():
+    case = build([4, 5, 1], 0, where="off", activation="tanh")
+    J = torch.func.jacrev(lambda p: case.f(p, case.X))(case.params)
+    gauss_newton = sum(float(block.square().sum()) for block in J.values()) / len(case.X)
+    assert abs(trace(case.loss, case.params).value - gauss_newton) > 1e-2
+
+
+def test_another_function_is_refused():
+    case = build([4, 5, 1], 0)
+    loss = squared_error(net("tanh"), case.X, case.loss.y)
+    with pytest.raises(ValueError, match="layer_traces needs a loss of relu_net, got another"):
+        layer_traces(loss, case.params)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("dtype", "tol"), [(torch.float32, 1e-5), (torch.float64, 1e-13)])
+def test_the_trace_on_the_orbit_in_both_precisions(dtype, tol, device):
+    case = build([4, 5, 2], 1)
+    truth = layer_traces(case.loss, case.params)
+    params = {name: block.to(device, dtype) for name, block in case.params.items()}
+    X, y = (t.to(device, dtype) for t in (case.loss.X, case.loss.y))
+    twin = layer_traces(squared_error(relu_net, X, y), alpha_scale(params, 4.0))
+    assert off(twin["theta1"], truth["theta1"] / 16) < tol
+    assert off(twin["theta2"], truth["theta2"] * 16) < tol
+
+
+def test_a_relu_net_written_as_a_module_has_the_same_trace():
+    case = build([3, 4, 2], 2, where="off")
+    module = torch.nn.Sequential(
+        torch.nn.Linear(3, 4, bias=False), torch.nn.ReLU(), torch.nn.Linear(4, 2, bias=False)
+    ).double()
+    module[0].weight.data = case.params["theta1"].T.contiguous()
+    module[2].weight.data = case.params["theta2"].T.contiguous()
+    f, params = functional(module)
+    loss = Loss(f, case.X, case.loss.y, case.loss.criterion)
+    ours = sum(layer_traces(case.loss, case.params).values())
+    assert trace(loss, params).value == pytest.approx(ours, rel=1e-12)
