@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from contract import table_of_contents
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "book" / "ledger.md"
 LABEL = re.compile(r"^:label: *(\S+)|^\(([\w-]+)\)=", re.M)
@@ -369,8 +371,8 @@ def dead_links(statement):
     path, label = source(statement)
     if path is None:
         yield f"{who} needs the page {statement.page.partition('#')[0]}, got none: write it."
-    elif label not in labels(path):
-        yield f"{who} needs the label {label!r} in {path.name}, got none: put it there."
+    elif not is_placed(statement):
+        yield f"{who} needs the label {label!r} in {path.name}, got none on a page of the book."
     module, _, name = statement.code.rpartition(".")
     if not hasattr(importlib.import_module(module), name):
         yield f"{who} needs {statement.code}, got nothing of that name."
@@ -425,27 +427,33 @@ SECTION = """
 
 def page(records):
     """The text of book/ledger.md: one table for each page of the book."""
-    text = HEAD
-    for home in dict.fromkeys(statement.page.partition("#")[0] for statement in STATEMENTS):
-        rows = [s for s in STATEMENTS if s.page.partition("#")[0] == home]
+    text, shown = HEAD, [statement for statement in STATEMENTS if is_placed(statement)]
+    for home in dict.fromkeys(statement.page.partition("#")[0] for statement in shown):
+        rows = [s for s in shown if s.page.partition("#")[0] == home]
         text += SECTION.format(title=title(rows[0]), page=home)
         text += "".join(_row(s, [r for r in records if r.statement == s.id]) for s in rows)
     return text
 
 
+def is_placed(statement):
+    """Is the statement's label on a page of the book? Where it is not, a test says so."""
+    path, label = source(statement)
+    named = path is not None and f"book/{statement.page.partition('#')[0]}" in table_of_contents()
+    return named and label in labels(path)
+
+
 def title(statement):
     """The title of a statement's page, as its first heading has it."""
     path, _ = source(statement)
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"] if path else []
-    text = "".join(cells[0]["source"]) if cells else ""
-    heading = re.match(r"# +(.+)", text)
-    return heading[1].strip() if heading else statement.page.partition("#")[0]
+    text = path.read_text(encoding="utf-8")
+    text = "".join(json.loads(text)["cells"][0]["source"]) if path.suffix == ".ipynb" else text
+    return re.search(r"^# +(.+?) *$", text, re.M)[1]
 
 
 def _row(statement, mine):
     path, label = source(statement)
-    boxed = path is None or labels(path).get(label, True)
-    link = f"{{prf:ref}}`{statement.ref} <{label}>`" if boxed else f"[{statement.ref}](#{label})"
+    boxed = f"{{prf:ref}}`{statement.ref} <{label}>`"
+    link = boxed if labels(path)[label] else f"[{statement.ref}](#{label})"
     status = "" if statement.status == statement.ref else f"<br>*{statement.status}*"
     line = statement.line.replace("|", "\\|")
     mine = sorted(mine, key=lambda record: record.test)
