@@ -29,7 +29,7 @@ test: $(READY)  ## all tests: the helpers, every chapter, the site in a real bro
 	$(PYTEST) tests book -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env --ledger check
 
 ledger: $(READY)  ## write book/ledger.md from a run of the tests
-	$(PYTEST) tests -q -m "not site and not slow" --ledger write
+	$(PYTEST) tests -q -n 2 -m "not site" --ignore tests/test_colab.py --ledger write
 
 lint: $(READY)  ## format and check the code, notebooks too
 	$(BIN)/ruff format . && $(BIN)/ruff check .
