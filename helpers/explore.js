@@ -90,7 +90,7 @@
       input.setAttribute("aria-valuetext", `${knob.label} = ${knob.texts[knob.at]}`);
       value.textContent = knob.texts[knob.at];
     };
-    const name = make("label", { for: id, class: "live-label" }, knob.label, " = ");
+    const name = make("label", { for: id, class: "live-label" }, `${knob.label}\u00a0=\u00a0`);
     return make("div", { class: "live-knob" }, make("span", { class: "live-reading" }, name, value),
       input);
   }

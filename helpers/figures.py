@@ -1,4 +1,4 @@
-"""The book's pictures: one palette, panels that read at 240 pixels, log ticks, direct labels, digits.
+"""The book's pictures: a palette, panels that read at 240 pixels, log ticks, direct labels, digits.
 
 Colours carry meaning from page to page, and never alone: θ is blue and a circle, its twin T_α θ is
 orange and a diamond, the orbit between them is grey, thresholds are green and dashed.
@@ -109,7 +109,7 @@ def _trim(text):
 
 
 def log_ticks(axis, *, every=1):
-    """Ticks of a log `axis` (`ax.xaxis` or `ax.yaxis`) at each `every`-th power of ten, as `10⁻³`."""
+    """Ticks of a log `axis` (`ax.xaxis`, `ax.yaxis`) at each `every`-th power of ten, as `10⁻³`."""
     axis.set_major_locator(LogLocator(base=10.0, numticks=64))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())

@@ -74,7 +74,9 @@ def _check_memory(before, after, position, name):
 
 
 def _bytes(tree):
-    return (repr((node.tag, sorted(node.attrib.items()), node.text)).encode() for node in tree.iter())
+    return (
+        repr((node.tag, sorted(node.attrib.items()), node.text)).encode() for node in tree.iter()
+    )
 
 
 def _check_weight(page, count, name):

@@ -62,9 +62,13 @@ def choice(options, *, start=None, label=None):
     """A row of buttons, one for each of `options` (any values, shown as text); first is `start`."""
     options = tuple(options)
     if len(options) < 2:
-        raise ValueError(f"choice needs two options or more, got {len(options)}: nothing to choose.")
+        raise ValueError(
+            f"choice needs two options or more, got {len(options)}: nothing to choose."
+        )
     if start is not None and start not in options:
-        raise ValueError(f"choice needs start among {list(options)}, got {start!r}: no such button.")
+        raise ValueError(
+            f"choice needs start among {list(options)}, got {start!r}: no such button."
+        )
     index = 0 if start is None else options.index(start)
     return Knob("choice", options, tuple(str(option) for option in options), index, label)
 
@@ -90,7 +94,7 @@ def label_of(name, knob):
 
 
 def positions(knobs):
-    """Every combination of the `knobs` (dict name → Knob) as keyword dicts; the last turns fastest."""
+    """Each combination of the `knobs` (dict name → Knob) as keywords; the last turns fastest."""
     names, lists = list(knobs), [knob.values for knob in knobs.values()]
     return [dict(zip(names, combination)) for combination in itertools.product(*lists)]
 

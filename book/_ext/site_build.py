@@ -11,6 +11,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -18,8 +19,12 @@ from sphinx.util import logging
 
 log = logging.getLogger(__name__)
 SHAPES_OUTPUT = ("matplotlib", "numpy", "torch")  # a new release may draw another picture
-UNWANTED_SCRIPTS = ("thebe", "require.min.js", "embed-amd")
-UNUSED = ("vendor/fontawesome", "sphinx-thebe.js", "sphinx-thebe.css")
+UNWANTED_ASSETS = ("thebe", "require.min.js", "embed-amd")
+BOX_TITLE = re.compile(
+    r'<p class="admonition-title" id="[^"]*">'
+    r'<span class="caption-number">(\w+) </span> \((.*)\)</p>'
+)
+UNUSED = ("vendor", "locales", "sphinx-thebe.js", "sphinx-thebe.css")
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions", "../../LICENSE")
 
 
@@ -27,12 +32,13 @@ def setup(app):
     os.environ["HELPERS_HOST"] = "site"  # the kernels that run the chapters inherit it
     app.add_config_value("helpers_fingerprint", "", "env", [str])
     app.connect("config-inited", key_caches, priority=100)
+    app.connect("config-inited", ship_script, priority=100)
     app.connect("config-inited", forget_thebe, priority=100)
     app.connect("env-before-read-docs", announce)
     app.connect("source-read", say_which)
-    app.connect("html-page-context", drop_scripts, priority=999)
+    app.connect("html-page-context", drop_assets, priority=999)
+    app.connect("html-page-context", tidy_boxes, priority=999)
     app.connect("build-finished", finish)
-    app.add_js_file("explore.js", defer="defer")
     return {"parallel_read_safe": False, "parallel_write_safe": True}
 
 
@@ -43,7 +49,7 @@ def helpers_folder():
 def fingerprint():
     """A hash of everything that a chapter's outputs depend on, other than the chapter."""
     digest = hashlib.sha256()
-    for path in sorted(helpers_folder().glob("*.py")) + sorted(helpers_folder().glob("*.js")):
+    for path in sorted(helpers_folder().glob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
     for package in SHAPES_OUTPUT:
         digest.update(importlib.metadata.version(package).encode())
@@ -60,6 +66,11 @@ def key_caches(app, config):
     config.nb_execution_cache_path = str(folder / config.helpers_fingerprint)
 
 
+def ship_script(app, config):
+    config.html_static_path.append(str(helpers_folder() / "explore.js"))
+    app.add_js_file("explore.js", defer="defer")
+
+
 def forget_thebe(app, _config):
     """Thebe's script is in every page, on or off, and names a host abroad: unhook it."""
     for event, listeners in app.events.listeners.items():
@@ -68,7 +79,7 @@ def forget_thebe(app, _config):
 
 
 def announce(app, _env, docnames):
-    app.pages_to_read = [docname for docname in docnames]
+    app.pages_to_read = list(docnames)
 
 
 def say_which(app, docname, _source):
@@ -77,17 +88,33 @@ def say_which(app, docname, _source):
         log.info("chapter %d of %d: %s", pages.index(docname) + 1, len(pages), docname)
 
 
-def drop_scripts(_app, _page, _template, context, _doctree):
-    scripts = context.get("script_files", [])
-    context["script_files"] = [
-        script for script in scripts if not any(name in str(script) for name in UNWANTED_SCRIPTS)
-    ]
+def drop_assets(_app, _page, _template, context, _doctree):
+    for kind in ("script_files", "css_files"):
+        context[kind] = [
+            asset
+            for asset in context.get(kind, [])
+            if not any(x in str(asset) for x in UNWANTED_ASSETS)
+        ]
+
+
+def tidy_boxes(_app, _page, _template, context, _doctree):
+    """A box says "Theorem 4: …" once, and ids that the box extensions repeat are dropped."""
+    if "body" in context:
+        body = BOX_TITLE.sub(box_title, context["body"])
+        context["body"] = re.sub(r' id="(proof|exercise|solution)-content"', "", body)
+
+
+def box_title(match):
+    kind, title = match.groups()
+    alone = re.match(
+        r"(Definition|Theorem|Proposition|Lemma|Corollary|Remark|Consequence)\b", title
+    )
+    return f'<p class="admonition-title">{title if alone else f"{kind}: {title}"}</p>'
 
 
 def finish(app, error):
     if error is None and app.builder.format == "html":
         static = Path(app.outdir) / "_static"
-        shutil.copy(helpers_folder() / "explore.js", static)
         copy_mathjax(static / "mathjax")
         prune(static)
         forward(app)
