@@ -34,58 +34,64 @@ def lanczos(
     """Return the k eigenvalues of the symmetric map `product` that are largest by `by`(λ).
 
     Lanczos (1950): multiply the newest basis vector, make the result orthogonal (twice, against
-    rounding) to the whole basis Q, and read the eigenvalues off the small matrix QᵀHQ. Stops when
-    every residual ‖Hv − λv‖₂ is at most tol · |λ|_max. `by=torch.abs` looks at both ends.
-    `start` should be random: from one start, an eigenvalue that H has several times is seen once.
+    rounding) to the whole basis Q, and read the eigenvalues off the small matrix T = QHQᵀ. Stops
+    when every residual ‖Hv − λv‖₂ is at most tol · |λ|_max. `by=torch.abs` looks at both ends. From
+    one start an eigenvalue that is repeated is seen once.
     Cost: `products` products and O(m² n) for a basis of m vectors of length n.
     """
     n = len(start)
-    Q = start.new_empty(0, n)  # (m, n), orthonormal rows
-    HQ = start.new_empty(0, n)  # (m, n), their images
+    Q = start.new_empty(min(n, max_products, 32), n)  # its first m rows are the basis
+    T = torch.zeros(0, 0, dtype=torch.float64)  # (m, m) QHQᵀ
     r = start
     for m in range(1, min(n, max_products) + 1):
-        Q = torch.cat([Q, (r / r.norm())[None]])
-        HQ = torch.cat([HQ, product(Q[-1])[None]])
-        r = _orthogonal_part(HQ[-1], Q)
-        closed = bool(r.norm() <= 1e-10 * HQ[-1].norm())  # span(Q) is mapped into itself
-        if m >= k and (m % 2 == 0 or closed):
-            eigen = ritz(Q, HQ, k, tol=tol, by=by)
-            if eigen.converged:
-                return eigen
-        if closed and m < n:
-            r = _new_direction(Q)
-    return ritz(Q, HQ, min(k, len(Q)), tol=tol, by=by)
+        Q = Q if m <= len(Q) else torch.cat([Q, torch.empty_like(Q)])
+        Q[m - 1] = r / r.norm()
+        Hq = product(Q[m - 1])
+        r, inside = _split(Hq, Q[:m])
+        T = _bordered(T, inside.double().cpu())
+        values, W, residuals = ritz(T, k, rest=float(r.norm()), by=by)
+        converged = m >= k and bool((residuals <= tol * torch.linalg.matrix_norm(T, 2)).all())
+        if converged:
+            break
+        if m < n and r.norm() <= 1e-10 * Hq.norm():  # span(Q) is mapped into itself
+            r = _new_direction(Q[:m])
+    vectors = Q[:m].T @ W.to(Q)
+    return Eigen(values.to(Q), vectors, residuals.to(Q), m, converged)
 
 
 def ritz(
-    Q: Tensor,
-    HQ: Tensor,
+    T: Tensor,
     k: int,
     *,
-    tol: float,
+    rest: float = 0.0,
     by: Callable[[Tensor], Tensor] = lambda values: values,
-) -> Eigen:
-    """Return the k largest eigenvalues of H as seen from the orthonormal rows of Q, (m, n).
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the k eigenvalues of T = QHQᵀ (m, m) wanted, their vectors (m, k), and residuals.
 
-    These are the eigenvalues of QHQᵀ (m, m), the Rayleigh–Ritz approximation: never above λ_max.
+    This is the Rayleigh–Ritz approximation to H: never above λ_max. In Lanczos' basis the images
+    stay inside span(Q), but for the newest, which sticks out by the length `rest`: so the residual
+    of Qᵀw is `rest` times the last entry of w.
     """
-    small = Q @ HQ.T  # (m, m)
-    values, W = torch.linalg.eigh((small + small.T) / 2)
-    scale = values.abs().max()
+    values, W = torch.linalg.eigh(T)
     first = by(values).argsort(descending=True)[:k]
-    values, W = values[first], W[:, first]
-    vectors = Q.T @ W  # (n, k)
-    residuals = (HQ.T @ W - vectors * values).norm(dim=0)
-    return Eigen(values, vectors, residuals, len(Q), bool((residuals <= tol * scale).all()))
+    return values[first], W[:, first], rest * W[-1, first].abs()
 
 
-def _orthogonal_part(v: Tensor, Q: Tensor) -> Tensor:
+def _split(v: Tensor, Q: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the part of v orthogonal to the rows of Q, and its coefficients Qv inside."""
+    inside = torch.zeros_like(Q[:, 0])
     for _ in range(2):
-        v = v - Q.T @ (Q @ v)
-    return v
+        c = Q @ v
+        v, inside = v - c @ Q, inside + c
+    return v, inside
+
+
+def _bordered(T: Tensor, column: Tensor) -> Tensor:
+    """Return T with one more row and column, symmetric."""
+    return torch.cat([torch.cat([T, column[None, :-1]]), column[:, None]], dim=1)
 
 
 def _new_direction(Q: Tensor) -> Tensor:
     axis = Q.new_zeros(Q.shape[1])
     axis[Q.square().sum(0).argmin()] = 1  # the axis that Q covers least
-    return _orthogonal_part(axis, Q)
+    return _split(axis, Q)[0]

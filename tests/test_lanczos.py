@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from random_nets import DEVICES, law, off
 from scipy.sparse.linalg import eigsh
 
-from helpers.lanczos import lanczos, ritz
+from helpers.lanczos import lanczos
 
 
 def matrix(eigenvalues, seed, device="cpu", dtype=torch.float64):
@@ -97,12 +97,6 @@ def test_the_residual_bounds_the_error_when_stopped_early():
     nearest = (truth - eigen.values[0]).abs().min()
     assert 0 < float(nearest) <= float(eigen.residuals[0])
     assert float(eigen.values[0]) <= float(truth[-1]) + 1e-12  # Rayleigh: never above
-
-
-def test_ritz_on_the_whole_space_is_exact():
-    H, _ = matrix([4.0, 2.0, -1.0], 3)
-    eye = torch.eye(3, dtype=torch.float64)
-    assert ritz(eye, H, 3, tol=1e-12).values.tolist() == pytest.approx([4, 2, -1])
 
 
 @pytest.mark.parametrize("device", DEVICES)
