@@ -1,0 +1,177 @@
+"""Keskar's metric.
+
+Oracles: a linear loss, whose maximum over a box stands in a corner and is a sum; an exhaustive
+grid over the box; numpy's `pinv` for A⁺; and scipy's differential evolution, a global optimiser
+that knows no gradient.
+"""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from random_nets import DEVICES, build, cases, law, log_uniform
+from scipy.optimize import differential_evolution
+
+from helpers.keskar import box_half_sides, keskar_sharpness
+from helpers.losses import squared_error
+from helpers.params import flatten, perturb
+
+INF, NAN = math.inf, math.nan
+
+
+@law(60)
+@given(
+    theta=st.lists(st.floats(-5, 5), min_size=1, max_size=8),
+    eps=log_uniform(1e-4, 1),
+    seed=st.integers(0, 10**6),
+)
+def test_a_linear_loss_is_highest_in_a_corner(theta, eps, seed, ledger):
+    theta = torch.tensor(theta).double()
+    slope = torch.randn(len(theta), generator=torch.Generator().manual_seed(seed)).double()
+    loss = lambda p: 1000 + slope @ p["w"]  # noqa: E731
+    params = {"w": theta}
+    found = keskar_sharpness(loss, params, eps)
+    corner = float((slope.abs() * eps * (theta.abs() + 1)).sum())
+    truth = 100 * corner / (1 + float(loss(params)))
+    ledger("keskar-metric", error=abs(found.value / truth - 1), tol=1e-9)
+
+
+@law(40)
+@given(case=cases(depth=(1, 2)), eps=log_uniform(1e-4, 1e-1))
+def test_the_point_is_in_the_box_and_the_value_is_its_loss(case, eps):
+    found = keskar_sharpness(case.loss, case.params, eps, starts=2)
+    theta, base = flatten(case.params), float(case.loss(case.params))
+    moved = (flatten(found.worst) - theta).abs()
+    assert bool((moved <= eps * (theta.abs() + 1) * (1 + 1e-9)).all())
+    assert found.rise == pytest.approx(float(case.loss(found.worst)) - base, rel=1e-9, abs=1e-15)
+    assert found.value == pytest.approx(100 * found.rise / (1 + base))
+    assert found.evaluations >= 4
+
+
+def test_a_grid_over_the_whole_box_finds_nothing_higher():
+    case = build([1, 1, 1], 0)
+    found = keskar_sharpness(case.loss, case.params, 0.1)
+    half = 0.1 * (flatten(case.params).abs() + 1)
+    grid = [
+        float(case.loss(perturb(case.params, torch.tensor(z).double() * half)))
+        for z in itertools.product(np.linspace(-1, 1, 41), repeat=2)
+    ]
+    assert found.rise == pytest.approx(max(grid), rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_global_optimiser_without_gradients_finds_nothing_higher(seed):
+    case = build([2, 2, 1], seed)
+    found = keskar_sharpness(case.loss, case.params, 1e-2, iterations=50, starts=10)
+    half = box_half_sides(flatten(case.params), 1e-2)
+    theirs = differential_evolution(
+        lambda z: -float(case.loss(perturb(case.params, torch.as_tensor(z)))),
+        list(zip(-half, half)),
+        rng=seed,
+        maxiter=60,
+        tol=1e-10,
+    )
+    assert 0.8 * found.rise < -theirs.fun <= found.rise * (1 + 1e-9)
+
+
+@law(40)
+@given(case=cases(depth=(1, 2)), eps=log_uniform(1e-4, 1e-1), data=st.data())
+def test_the_subspace_and_its_pseudo_inverse(case, eps, data):
+    theta = flatten(case.params)
+    p = data.draw(st.integers(1, min(5, len(theta))))
+    A = torch.randn(len(theta), p, generator=case.generator).double()
+    half = box_half_sides(theta, eps, A)
+    assert half == pytest.approx(eps * (np.abs(np.linalg.pinv(A.numpy()) @ theta.numpy()) + 1))
+    found = keskar_sharpness(case.loss, case.params, eps, subspace=A, starts=2)
+    z = np.linalg.lstsq(A.numpy(), (flatten(found.worst) - theta).numpy(), rcond=None)
+    assert (np.abs(z[0]) <= half * (1 + 1e-6)).all()
+    back = theta.numpy() + A.numpy() @ z[0]
+    assert back == pytest.approx(flatten(found.worst).numpy())
+
+
+def test_the_whole_space_is_the_subspace_of_the_identity():
+    case = build([2, 3, 1], 0)
+    eye = torch.eye(9, dtype=torch.float64)
+    one, two = (
+        keskar_sharpness(
+            case.loss, case.params, 1e-2, subspace=A, generator=torch.Generator().manual_seed(1)
+        )
+        for A in (None, eye)
+    )
+    assert one.value == pytest.approx(two.value, rel=1e-6)
+
+
+def test_the_same_generator_gives_the_same_number():
+    case = build([4, 6, 1], 0)
+    one, two, three = (
+        keskar_sharpness(
+            case.loss, case.params, 1e-3, subspace=5, generator=torch.Generator().manual_seed(s)
+        ).value
+        for s in (0, 0, 1)
+    )
+    assert one == two != three
+
+
+def test_from_the_minimum_itself_it_would_not_move():
+    case = build([4, 6, 1], 0)
+    zero = [torch.zeros(30)]
+    assert keskar_sharpness(case.loss, case.params, 1e-2, starts=zero).value == 0
+    assert keskar_sharpness(case.loss, case.params, 1e-2, starts=1).value > 0
+
+
+def test_given_starts_are_clipped_into_the_box_and_counted_themselves():
+    case = build([1, 1, 1], 0)
+    half = torch.as_tensor(box_half_sides(flatten(case.params), 0.1))
+    found = keskar_sharpness(case.loss, case.params, 0.1, starts=[1e9 * half], iterations=0)
+    assert found.rise >= float(case.loss(perturb(case.params, half)))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("subspace", [None, 5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_both_precisions_on_every_device(dtype, subspace, device):
+    case = build([4, 6, 1], 0)
+    params = {name: block.to(device, dtype) for name, block in case.params.items()}
+    loss = squared_error(case.f, case.X.to(device, dtype), case.loss.y.to(device, dtype))
+    truth = keskar_sharpness(case.loss, case.params, 1e-2, subspace=subspace).value
+    found = keskar_sharpness(loss, params, 1e-2, subspace=subspace)
+    assert found.value == pytest.approx(truth, rel=1e-2)
+    assert all(b.dtype == dtype and b.device.type == device for b in found.worst.values())
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize("eps", [0, -1e-3, NAN, INF])
+def test_eps_must_be_positive_and_finite(eps):
+    case = build([2, 2, 1], 0)
+    with pytest.raises(ValueError, match="keskar_sharpness needs a finite eps_box > 0, got"):
+        keskar_sharpness(case.loss, case.params, eps)
+
+
+def test_nan_and_a_negative_loss_are_refused():
+    case = build([2, 2, 1], 0)
+    with pytest.raises(ValueError, match="keskar_sharpness needs finite parameters, got 4"):
+        keskar_sharpness(case.loss, {**case.params, "theta1": case.params["theta1"] * NAN}, 0.1)
+    with pytest.raises(ValueError, match=r"keskar_sharpness needs a finite loss >= 0, got -1"):
+        keskar_sharpness(lambda p: case.loss(p) - 1, case.params, 0.1)
+
+
+@pytest.mark.parametrize("subspace", [0, 7, torch.ones(5, 2), torch.ones(6)])
+def test_impossible_subspaces_are_refused(subspace):
+    case = build([2, 2, 1], 0)
+    with pytest.raises(
+        ValueError, match=r"subspace of 1 to 6 directions or .* shape \(6, p\), got"
+    ):
+        keskar_sharpness(case.loss, case.params, 0.1, subspace=subspace)
+
+
+@pytest.mark.parametrize("starts", [0, [], [torch.ones(5)]])
+def test_impossible_starts_are_refused(starts):
+    case = build([2, 2, 1], 0)
+    with pytest.raises(ValueError, match=r"needs at least one start, of shape \(6,\), got"):
+        keskar_sharpness(case.loss, case.params, 0.1, starts=starts)
