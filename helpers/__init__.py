@@ -18,6 +18,8 @@ GROUPS = {
         *("layer_scaling", "unit_scaling", "apply_scaling"),
     ),
     "orbit": (),
+    "lets_through": (),
+    "find": ("find_symmetries", "symmetry_scaling", "rescale", "Symmetry"),
     # maps that change the coordinates
     "reparam": (
         *("Bijection", "compose", "pull_back", "jacobian", "pulled_gradient", "pulled_hessian"),
