@@ -163,8 +163,13 @@ def _check_block(who: str, params: Params, name: str) -> None:
 def _check_inverse(back: Tensor, theta: Tensor) -> None:
     tol = 1e4 * torch.finfo(theta.dtype).eps
     if back.shape != theta.shape or not torch.allclose(back, theta, rtol=tol, atol=tol):
-        miss = float((back - theta).norm()) if back.shape == theta.shape else float("nan")
+        if back.shape != theta.shape:
+            got = f"shape {tuple(back.shape)} for {tuple(theta.shape)}"
+        elif bool(torch.isfinite(back).all()):
+            got = f"a point {float((back - theta).norm()):.1e} away"
+        else:
+            got = "NaN or infinite coordinates"
         raise ValueError(
-            f"pull_back needs g(g⁻¹(θ)) = θ, got a point {miss:.1e} away: "
+            f"pull_back needs g(g⁻¹(θ)) = θ, got {got}: "
             "g is not a bijection here, or its inverse is another map's."
         )

@@ -1,0 +1,141 @@
+"""New coordinates for the inputs.
+
+Oracles: scikit-learn's own `transform`, numpy's covariance, and automatic differentiation of the
+composed network.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from random_nets import DEVICES, build, cases, law, log_uniform, off
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
+
+from helpers.inputs import scale_inputs, warp_inputs, whiten_inputs, with_inputs
+from helpers.reparam import jacobian
+
+
+def spread_inputs(case, n=30):
+    d = case.widths[0]
+    A = torch.randn(d, d, generator=case.generator).double() + 2 * torch.eye(d).double()
+    m = torch.randn(d, generator=case.generator).double()
+    return torch.randn(n, d, generator=case.generator).double() @ A + 5 * m
+
+
+@law(40)
+@given(case=cases())
+def test_standardization_is_scikit_learns(case):
+    X = spread_inputs(case)
+    xi = scale_inputs(X)
+    assert off(xi.inverse(X), torch.tensor(StandardScaler().fit_transform(X))) < 1e-12
+    assert off(xi.forward(xi.inverse(X)), X) < 1e-14
+
+
+@law(40)
+@given(case=cases())
+def test_whitening_is_scikit_learns(case):
+    X = spread_inputs(case)
+    xi = whiten_inputs(X)
+    U = xi.inverse(X)
+    theirs = PCA(whiten=True).fit_transform(X.numpy())
+    assert np.abs(U.numpy()) == pytest.approx(np.abs(theirs), rel=1e-6, abs=1e-9)
+    d = X.shape[1]
+    assert np.cov(U.numpy().T).reshape(d, d) == pytest.approx(np.eye(d), abs=1e-9)
+    assert off(xi.forward(U), X) < 1e-12
+
+
+@law(40)
+@given(
+    case=cases(), kind=st.sampled_from(["scale", "whiten", "warp"]), factor=log_uniform(0.05, 20)
+)
+def test_section_5_2_predictions_stay_and_gradients_follow_the_chain_rule(
+    case, kind, factor, ledger
+):
+    X = spread_inputs(case)
+    xi = {
+        "scale": lambda: scale_inputs(X),
+        "whiten": lambda: whiten_inputs(X),
+        "warp": lambda: warp_inputs(X[0], factor, radius=10.0),
+    }[kind]()
+    f_xi, U = with_inputs(case.f, xi), xi.inverse(X)
+    assert off(f_xi(case.params, U), case.f(case.params, X)) < 1e-10
+    for x, u in list(zip(X, U))[:3]:
+        in_x = torch.func.jacrev(lambda x: case.f(case.params, x[None])[0])(x)  # (out, d)
+        in_u = torch.func.jacrev(lambda u: f_xi(case.params, u[None])[0])(u)
+        by_rule = in_x @ jacobian(xi, u)
+        scale = float(in_u.abs().max())
+        if scale > 1e-6:
+            ledger("section-5-2", error=float((in_u - by_rule).abs().max()) / scale, tol=1e-11)
+
+
+@law(30)
+@given(case=cases())
+def test_standardized_gradients_are_deviations_times_gradients(case, ledger):
+    X = spread_inputs(case)
+    xi, s = scale_inputs(X), X.std(0, correction=0)
+    f_xi = with_inputs(case.f, xi)
+    x, u = X[0], xi.inverse(X[0])
+    in_x = torch.func.jacrev(lambda x: case.f(case.params, x[None])[0])(x)
+    in_u = torch.func.jacrev(lambda u: f_xi(case.params, u[None])[0])(u)
+    ledger("section-5-2", error=off(in_u, s * in_x), tol=1e-11)
+
+
+@law(30)
+@given(factor=log_uniform(0.01, 100), seed=st.integers(0, 10**6))
+def test_a_warp_multiplies_one_gradient_and_leaves_far_points_alone(factor, seed):
+    generator = torch.Generator().manual_seed(seed)
+    centre, far = (torch.randn(3, generator=generator).double() for _ in range(2))
+    far = centre + 2 * far / far.norm()
+    xi = warp_inputs(centre, factor, radius=1.0)
+    assert off(jacobian(xi, centre), factor * torch.eye(3, dtype=torch.float64)) < 1e-12
+    assert torch.equal(xi.forward(far), far)
+    assert off(xi.forward(centre), centre) < 1e-14
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("dtype", "tol"), [(torch.float32, 1e-4), (torch.float64, 1e-12)])
+def test_both_precisions_on_every_device(dtype, tol, device):
+    case = build([3, 2, 1], 0)
+    X = spread_inputs(case)
+    there = X.to(device, dtype)
+    for make in (scale_inputs, whiten_inputs):
+        xi = make(there)
+        U = xi.inverse(there)
+        assert (U.dtype, U.device.type) == (dtype, device)
+        assert off(xi.forward(U), X) < tol
+        assert off(U.abs(), make(X).inverse(X).abs()) < 10 * tol
+
+
+@pytest.mark.parametrize("make", [scale_inputs, whiten_inputs])
+def test_inputs_are_finite_rows(make):
+    name = make.__name__
+    with pytest.raises(
+        ValueError, match=rf"{name} needs finite inputs of shape \(N, d\), got shape \(3,\)"
+    ):
+        make(torch.ones(3))
+    with pytest.raises(ValueError, match=rf"{name} needs .* got shape \(2, 2\) with NaN or inf"):
+        make(torch.tensor([[1.0, math.nan], [0.0, 1.0]]))
+
+
+def test_features_without_variance_are_refused():
+    X = torch.tensor([[1.0, 2.0], [1.0, 3.0], [1.0, 5.0]]).double()
+    with pytest.raises(ValueError, match="scale_inputs needs features that vary, got 1 constant"):
+        scale_inputs(X)
+    with pytest.raises(
+        ValueError, match="whiten_inputs needs a regular covariance, got 3 examples"
+    ):
+        whiten_inputs(X)
+    with pytest.raises(ValueError, match="needs a regular covariance, got 2 examples of 2"):
+        whiten_inputs(X[:2] + torch.eye(2).double())
+
+
+@pytest.mark.parametrize(
+    ("factor", "radius"), [(0, 1), (-1, 1), (math.inf, 1), (2, 0), (2, math.nan)]
+)
+def test_impossible_warps_are_refused(factor, radius):
+    with pytest.raises(ValueError, match="warp_inputs needs a finite factor > 0 and radius > 0"):
+        warp_inputs(torch.zeros(2), factor, radius=radius)
