@@ -18,10 +18,15 @@ sys.path.insert(0, str(ROOT / "tests"))
 import browser as browsers  # noqa: E402
 
 OPEN_ALL = """() => {
-  for (const fold of document.querySelectorAll('details')) fold.open = true;
+  for (const fold of document.querySelectorAll('details:not(.hide)')) fold.open = true;
   for (const fold of document.querySelectorAll('.toggle-hidden'))
     fold.classList.remove('toggle-hidden');
 }"""
+# Long lines wrap; the code of the figures, folded on the site, stays out.
+PRINT = """
+pre { white-space: pre-wrap !important; }
+details.hide, #jb-print-toc { display: none !important; }
+"""
 READY = "() => document.fonts.ready.then(() => window.MathJax?.startup?.promise)"
 NEXT = "() => document.querySelector('a.right-next')?.href"
 MARGINS = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
@@ -36,6 +41,7 @@ def pages(tab):
         tab.wait_for_selector("h1")
         tab.evaluate(READY)
         tab.evaluate(OPEN_ALL)
+        tab.add_style_tag(content=PRINT)
         title = tab.inner_text("h1").strip(" #\n")
         yield title, tab.pdf(format="A4", margin=MARGINS, print_background=True)
         url = tab.evaluate(NEXT)
