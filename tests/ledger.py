@@ -420,8 +420,8 @@ It is 0 where the agreement is exact, or where the statement is an inequality th
 SECTION = """
 ## [{title}]({page}.ipynb)
 
-| statement | in one line | in `helpers` | checked by | worst error of tolerance |
-|---|---|---|---|---|
+| statement | in one line, and in code | checked by, with the worst error of the tolerance |
+|---|---|---|
 """
 
 
@@ -457,14 +457,16 @@ def _row(statement, mine):
     status = "" if statement.status == statement.ref else f"<br>*{statement.status}*"
     line = statement.line.replace("|", "\\|")
     mine = sorted(mine, key=lambda record: record.test)
-    tests = "<br>".join(in_words(record.test) for record in mine)
-    errors = "<br>".join(f"{power_of_ten(r.error)} of {power_of_ten(r.tol)}" for r in mine)
     code = statement.code.removeprefix("helpers.")
-    return f"| {link}{status} | {line} | `{code}` | {tests} | {errors} |\n"
+    checks = "<br>".join(
+        f"{in_words(record.test)}: {power_of_ten(record.error)} of {power_of_ten(record.tol)}"
+        for record in mine
+    )
+    return f"| {link}{status} | {line}<br>`{code}` | {checks} |\n"
 
 
 def in_words(test):
-    """tests/test_nets.py::test_theorem_1_for_any_factor -> nets: theorem 1 for any factor."""
+    """tests/test_nets.py::test_theorem_1_for_any_factor -> *nets*, theorem 1 for any factor."""
     path, _, name = test.partition("::")
     return (
         f"{Path(path).stem.removeprefix('test_')}: {name.removeprefix('test_').replace('_', ' ')}"
