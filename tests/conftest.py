@@ -1,10 +1,16 @@
 """What every test may ask for: the ledger, the built site, a browser."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
+import browser as browsers
 import ledger as book_ledger
 import pytest
+from filelock import FileLock
 
+ROOT = Path(__file__).resolve().parents[1]
 RECORDS = pytest.StashKey[list]()
 
 
@@ -30,6 +36,30 @@ def ledger(pytestconfig):
     book = book_ledger.Ledger(lambda: os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0])
     yield book
     pytestconfig.stash[RECORDS].extend(book.worst.values())
+
+
+@pytest.fixture(scope="session")
+def site(pytestconfig):
+    """The built site, `_build/html`: built as a reader would, warnings as errors."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    program = Path(sys.executable).with_name("jupyter-book")
+    command = [program, "build", ".", "-W", "--keep-going"]
+    (ROOT / "_build").mkdir(exist_ok=True)
+    with FileLock(ROOT / "_build" / ".lock"), capture.global_and_fixture_disabled():
+        built = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False)
+    assert built.returncode == 0, "The site does not build; its own words are above."
+    return ROOT / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A running headless browser; with CI set, none is a failure."""
+    try:
+        browsers.path()
+    except RuntimeError as error:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
+    with browsers.browser() as running:
+        yield running
 
 
 @pytest.hookimpl(optionalhook=True)

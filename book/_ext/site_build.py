@@ -7,14 +7,17 @@
 - ships MathJax and `explore.js` from the site itself, and drops Thebe and Font Awesome.
 """
 
+import atexit
 import hashlib
 import importlib.metadata
 import importlib.util
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
+import nbformat
 from sphinx.util import logging
 
 log = logging.getLogger(__name__)
@@ -101,7 +104,7 @@ def tidy_boxes(_app, _page, _template, context, _doctree):
     """A box says "Theorem 4: …" once, and ids that the box extensions repeat are dropped."""
     if "body" in context:
         body = BOX_TITLE.sub(box_title, context["body"])
-        context["body"] = re.sub(r' id="(proof|exercise|solution)-content"', "", body)
+        context["body"] = re.sub(r' id="(proof|(proof|exercise|solution)-content)"', "", body)
 
 
 def box_title(match):
@@ -113,11 +116,26 @@ def box_title(match):
 
 
 def finish(app, error):
-    if error is None and app.builder.format == "html":
+    if error is not None:
+        atexit.register(print, blame(app, error), file=sys.stderr)  # after Sphinx's own tracebacks
+    elif app.builder.format == "html":
         static = Path(app.outdir) / "_static"
         copy_mathjax(static / "mathjax")
         prune(static)
         forward(app)
+
+
+def blame(app, error):
+    """One sentence on what stopped the build: for a chapter that raises, its page and cell."""
+    cause = error.__cause__
+    if not hasattr(cause, "ename"):
+        return f"The build stopped: {type(error).__name__}: {error}"
+    page = Path(str(error))
+    source = re.search(r"^-{18}\n(.*?)\n-{18}$", str(cause), re.S | re.M)[1]
+    cells = nbformat.read(page, as_version=4).cells
+    at = next((i for i, cell in enumerate(cells, 1) if cell.source.strip() == source.strip()), "?")
+    where = page.relative_to(app.srcdir).as_posix()
+    return f"{where} cell {at} stopped the build: {cause.ename}: {cause.evalue}"
 
 
 def copy_mathjax(target):

@@ -1,0 +1,411 @@
+"""Live figures, without a browser: the frames, the two hosts, and what each refuses.
+
+Oracles: matplotlib's own SVG of one position, drawn alone, against template plus slots at that
+position; the bytes of a second process; the widgets' own values.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers import host_kernel, host_site
+from helpers.explore import choice, explore, linear_knob, log_knob, still
+from helpers.figures import THETA, TWIN_MARK, contours, freeze, label, panels
+from helpers.knobs import Knob, positions, start_of
+from helpers.svg_frames import merge, snapshot
+
+WORDS = {"name": "needle", "caption": "A caption.", "alt": "What is drawn."}
+
+
+# ---- knobs ---------------------------------------------------------------------------------------
+
+
+@given(st.floats(1e-6, 1), st.floats(2, 1e6), st.integers(2, 60), st.floats(0, 1))
+def test_a_log_knob_holds_its_ends_and_its_start(low, high, steps, where):
+    start = min(high, max(low, low * (high / low) ** where))
+    low, high = (float(f"{x:.2e}") for x in (low, high))
+    start = min(high, max(low, start))
+    knob = log_knob(low, high, start=start, steps=steps)
+    assert knob.values[knob.start] == start
+    assert len(knob.values) == len(knob.texts) == steps
+    ends = [knob.values[i] for i in (0, -1) if i % steps != knob.start]
+    assert set(ends) <= {low, high}
+
+
+def test_knobs_make_a_grid_in_which_the_last_turns_fastest():
+    knobs = {"a": linear_knob(0, 1, start=1, steps=2), "b": choice(["x", "y", "z"], start="y")}
+    spots = positions(knobs)
+    assert spots[:3] == [{"a": 0.0, "b": "x"}, {"a": 0.0, "b": "y"}, {"a": 0.0, "b": "z"}]
+    assert spots[start_of(knobs)] == {"a": 1.0, "b": "y"}
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: log_knob(0, 1), "log_knob needs 0 < low < high, got 0, 1"),
+        (lambda: log_knob(1, 2, steps=1), "log_knob needs steps >= 2, got 1"),
+        (lambda: log_knob(1, 2, start=3), r"needs its start in \[1.0, 2.0\], got 3"),
+        (lambda: linear_knob(1, 1, start=1), "linear_knob needs low < high, got 1, 1"),
+        (lambda: choice(["only"]), "choice needs two options or more, got 1"),
+        (lambda: choice([1, 2], start=3), r"choice needs start among \[1, 2\], got 3"),
+    ],
+)
+def test_a_bad_knob_is_refused_in_one_sentence(make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make()
+
+
+# ---- frames --------------------------------------------------------------------------------------
+
+
+def moving(ax):
+    """A point and its label on a curve: attributes and text change."""
+    t = np.linspace(-1, 1, 40)
+    (line,) = ax.plot(t, t**2)
+    (mark,) = ax.plot([0], [0], **TWIN_MARK)
+    name = label(ax, 0, 0, "")
+
+    def draw(at):
+        line.set_ydata(at * t**2)
+        mark.set_data([at / 9], [at / 9])
+        name.xy = (at / 9, at / 9)
+        name.set_text(f"at {at} < 9 & more")
+
+    return draw
+
+
+def hiding(ax):
+    """Artists come and go, and so do markers at the edge."""
+    lines = [ax.plot([0, 1], [k, k + 1])[0] for k in range(3)]
+    (dots,) = ax.plot([0], [0], "o")
+    ax.set(xlim=(0, 5), ylim=(0, 5))
+
+    def draw(at):
+        for k, line in enumerate(lines):
+            line.set_visible(k != at % 3)
+        dots.set_data(range(at + 1), range(at + 1))
+
+    return draw
+
+
+def redrawn(ax):
+    """A careless draw that throws everything away."""
+    grid = np.linspace(-1, 1, 12)
+
+    def draw(at):
+        ax.cla()
+        contours(ax, grid, grid, at * np.add.outer(grid**2, grid**2), [0.5, 1, 2, 4])
+        ax.set_title(f"level {at}")
+
+    return draw
+
+
+def reordered(ax):
+    """Who lies on top changes: the order of children differs, so the inside is one slot."""
+    lines = [ax.plot([0, 1], [k, 1 - k])[0] for k in range(2)]
+
+    def draw(at):
+        lines[0].set_zorder(2 + at % 2)
+        lines[1].set_zorder(3 - at % 2)
+
+    return draw
+
+
+def frames_of(make, count=5):
+    (fig,), (ax,) = panels(1)
+    draw = make(ax)
+    draw(0)
+    freeze(fig)
+    trees = []
+    for at in range(count):
+        draw(at)
+        trees.append(snapshot(fig))
+    return trees
+
+
+def at_position(frames, position):
+    """What explore.js does, in Python: set the slots of one position."""
+    root = ET.fromstring(frames.svg)
+    nodes = list(root.iter())
+    for index, attribute, column in frames.slots:
+        value, node = frames.values[column[position]], nodes[index]
+        if attribute == "#inner":
+            node[:] = ET.fromstring(f"<g>{value}</g>")
+        elif attribute == "#text":
+            node.text = value
+        elif value is None:
+            node.attrib.pop(attribute, None)
+        else:
+            node.set(attribute, value)
+    return root
+
+
+def visible(root):
+    """The tree as a reader sees it: hidden nodes gone, ids by order of appearance."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.get("display") == "none":
+                parent.remove(child)
+    text = ET.tostring(root, encoding="unicode")
+    names = {name: f"id{i}" for i, name in enumerate(dict.fromkeys(re.findall(r"x-\d+", text)))}
+    return re.sub(r"x-\d+", lambda match: names[match[0]], text)
+
+
+def copies(trees):
+    return [ET.fromstring(ET.tostring(tree)) for tree in trees]
+
+
+@pytest.mark.parametrize("make", [moving, hiding, redrawn, reordered])
+@pytest.mark.parametrize("start", [0, 3])
+def test_template_and_slots_are_what_matplotlib_drew(make, start):
+    trees = frames_of(make)
+    frames = merge(copies(trees), start, "x-")
+    assert frames.slots
+    for position, tree in enumerate(copies(trees)):
+        alone = visible(ET.fromstring(merge([tree], 0, "x-").svg))
+        assert sorted_attributes(visible(at_position(frames, position))) == sorted_attributes(alone)
+
+
+def sorted_attributes(text):
+    return ET.canonicalize(text)
+
+
+def test_only_a_change_of_order_costs_a_whole_inside():
+    for make in (moving, hiding, redrawn):
+        assert not any(slot[1] == "#inner" for slot in merge(frames_of(make), 0, "x-").slots)
+    assert any(slot[1] == "#inner" for slot in merge(frames_of(reordered), 0, "x-").slots)
+
+
+def test_the_svg_carries_no_style_for_the_page_and_names_its_colours():
+    svg = merge(frames_of(moving), 0, "x-").svg
+    assert "<style" not in svg
+    assert "<metadata" not in svg
+    assert THETA not in svg
+    assert "var(--theta)" in svg
+    assert re.findall(r"-?\d+\.\d{3,}", svg) == []
+
+
+# ---- the site as host ----------------------------------------------------------------------------
+
+
+def live(count=2, **knobs):
+    """A figure of `count` panels and its draw."""
+    figs, axes = panels(count)
+    marks = [ax.plot([1], [1], **TWIN_MARK)[0] for ax in axes]
+    for ax in axes:
+        ax.set(xlim=(0, 13), ylim=(0, 13))
+
+    def draw(**position):
+        where = sum(v if isinstance(v, (int, float)) else len(v) for v in position.values())
+        for mark in marks:
+            mark.set_data([where], [where])
+        return f"Here: {where:.3g} < 9.\nA second line."
+
+    return draw, figs, knobs or {"alpha": log_knob(0.1, 10, steps=5)}
+
+
+def page_of(capsys, monkeypatch, draw, figs, knobs, **words):
+    pages = []
+    monkeypatch.setenv("HELPERS_HOST", "site")
+    monkeypatch.setattr(host_site, "display", lambda bundle, raw: pages.append(bundle))
+    explore(draw, fig=figs, **(WORDS | words), **knobs)
+    assert capsys.readouterr().out == ""
+    return pages[0]
+
+
+def test_a_site_figure_needs_no_script_to_be_read(capsys, monkeypatch):
+    bundle = page_of(capsys, monkeypatch, *live())
+    html = bundle["text/html"]
+    assert html.startswith('<figure class="live" id="needle">')
+    assert html.count("<svg") == 2
+    assert 'role="img" aria-label="What is drawn."' in html
+    assert "<p>Here: 1 &lt; 9.</p>" in html
+    assert "<figcaption>A caption.</figcaption>" in html
+    assert bundle["image/png"].startswith(b"\x89PNG")
+    ids = re.findall(r'\bid="([^"]*)"', html)
+    assert len(ids) == len(set(ids))
+    assert all(name == "needle" or name.startswith("needle-") for name in ids)
+
+
+def test_a_site_figure_ships_every_position(capsys, monkeypatch):
+    knobs = {"alpha": log_knob(0.1, 10, steps=5), "kind": choice(["a", "bb"], start="bb")}
+    html = page_of(capsys, monkeypatch, *live(1, **knobs))["text/html"]
+    data = json.loads(re.search(r'class="live-data">(.*)</script>', html)[1])
+    assert [knob["start"] for knob in data["knobs"]] == [2, 1]
+    assert len(data["words"]) == 10
+    assert len(set(data["words"])) == 10
+    assert all(len(column) == 10 for panel in data["panels"] for _, _, column in panel["slots"])
+
+
+def test_words_cannot_close_the_script(capsys, monkeypatch):
+    draw, figs, knobs = live(1)
+    html = page_of(capsys, monkeypatch, lambda alpha: f"</script><!-- {alpha}", figs, knobs)
+    assert html["text/html"].count("</script>") == 1
+
+
+def test_a_still_goes_the_same_way(capsys, monkeypatch):
+    pages = []
+    monkeypatch.setenv("HELPERS_HOST", "site")
+    monkeypatch.setattr(host_site, "display", lambda bundle, raw: pages.append(bundle))
+    still(panels(1)[0], **WORDS)
+    assert "<script" not in pages[0]["text/html"]
+
+
+def fails_at(alpha_bad):
+    def draw(alpha):
+        if alpha == alpha_bad:
+            raise ZeroDivisionError("by hand")
+
+    return draw
+
+
+def heavy(fig, ax):
+    dice = np.random.default_rng(0)
+    noise = dice.uniform(size=(41, 4000))
+    (line,) = ax.plot(noise[0])
+    return lambda alpha: line.set_ydata(noise[int(alpha)])
+
+
+def remembers():
+    seen = []
+
+    def draw(alpha):
+        seen.append(alpha)
+        return f"{len(seen)} moves"
+
+    return draw
+
+
+def test_a_site_figure_that_fails_off_its_start_names_the_position(monkeypatch):
+    monkeypatch.setenv("HELPERS_HOST", "site")
+    sentence = (
+        r"figure 'needle' failed at alpha=10.0 \(position 5 of 5\): ZeroDivisionError: by hand"
+    )
+    with pytest.raises(RuntimeError, match=sentence):
+        explore(fails_at(10), fig=panels(1)[0], alpha=log_knob(0.1, 10, steps=5), **WORDS)
+
+
+def test_a_figure_over_its_budget_is_refused(monkeypatch):
+    monkeypatch.setenv("HELPERS_HOST", "site")
+    many = {"a": linear_knob(0, 1, start=0, steps=41), "b": linear_knob(0, 1, start=0, steps=5)}
+    with pytest.raises(ValueError, match="figure 'needle' needs 200 positions or fewer, got 205"):
+        explore(lambda a, b: "", fig=panels(1)[0], **many, **WORDS)
+    figs, (ax,) = panels(1)
+    knob = linear_knob(0, 40, start=0)
+    with pytest.raises(
+        ValueError, match=r"needs 150 kB gzipped or less, got \d+ kB at 41 positions"
+    ):
+        explore(heavy(figs[0], ax), fig=figs, alpha=knob, **WORDS)
+
+
+def test_a_draw_with_memory_is_refused(monkeypatch):
+    monkeypatch.setenv("HELPERS_HOST", "site")
+    with pytest.raises(
+        ValueError, match="depends on its knobs alone, got two pictures at alpha=1.0"
+    ):
+        explore(remembers(), fig=panels(1)[0], alpha=log_knob(0.1, 10, steps=5), **WORDS)
+
+
+@pytest.mark.parametrize("host", ["site", "kernel"])
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ({"alt": ""}, "figure 'needle' needs alt text, got ''"),
+        ({"caption": None}, "figure 'needle' needs caption text, got None"),
+        ({"name": "The needle"}, "explore needs a name of a-z, 0-9 and -, got 'The needle'"),
+    ],
+)
+def test_a_figure_without_words_is_refused_in_every_host(monkeypatch, host, words, sentence):
+    monkeypatch.setenv("HELPERS_HOST", host)
+    draw, figs, knobs = live(1)
+    with pytest.raises(ValueError, match=sentence):
+        explore(draw, fig=figs, **knobs, **(WORDS | words))
+
+
+def test_a_knob_must_be_a_knob():
+    draw, figs, _ = live(1)
+    with pytest.raises(
+        TypeError, match="needs alpha to be a log_knob, linear_knob or choice, got 3"
+    ):
+        explore(draw, fig=figs, alpha=3, **WORDS)
+
+
+TWICE = """
+import sys; sys.path.insert(0, {here!r})
+import test_explore as t; from helpers import host_site
+draw, figs, knobs = t.live(2)
+words, frames = host_site.record(draw, figs, knobs, "needle")
+sys.stdout.write(host_site.fragment(words, frames, knobs, **t.WORDS))
+"""
+
+
+def test_two_processes_write_the_same_bytes():
+    code = TWICE.format(here=os.path.dirname(__file__))
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert runs[0]
+    assert runs[0] == runs[1]
+
+
+# ---- a kernel as host ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def widget():
+    draw, figs, knobs = live(2, alpha=log_knob(0.1, 10, steps=5), kind=choice(["a", "bb"]))
+    return host_kernel.Live(draw, figs, knobs, **WORDS)
+
+
+def test_every_move_in_a_kernel_changes_picture_and_words(widget):
+    def sight():
+        return *(bytes(image.value) for image in widget.images), widget.words.value
+
+    seen = [sight()]
+    for control, index in [("alpha", 4), ("kind", 1), ("alpha", 0)]:
+        widget.controls[control].index = index
+        seen.append(sight())
+    for part in zip(*seen):
+        assert len(set(part)) == len(seen)
+    assert "Here: 2.1 &lt; 9." in widget.words.value
+    assert 'aria-live="polite"' in widget.words.value
+
+
+def test_a_kernel_figure_carries_caption_and_alt(widget):
+    note = widget.box.children[-1].value
+    assert "A caption." in note
+    assert "What is drawn." in note
+
+
+def test_an_error_in_a_kernel_is_shown_and_passes():
+    shown = host_kernel.Live(
+        fails_at(10.0), panels(1)[0], {"alpha": log_knob(0.1, 10, steps=5)}, **WORDS
+    )
+    shown.controls["alpha"].index = 4
+    assert "figure &#x27;needle&#x27; failed at alpha=10.0: ZeroDivisionError" in shown.words.value
+    shown.controls["alpha"].index = 3
+    assert "failed" not in shown.words.value
+
+
+def test_an_error_at_the_start_stops_the_cell():
+    with pytest.raises(ZeroDivisionError):
+        explore(fails_at(1.0), fig=panels(1)[0], alpha=log_knob(0.1, 10, steps=5), **WORDS)
+
+
+def test_a_knob_is_plain_data():
+    knob = choice(["a", "b"])
+    assert knob == Knob("choice", ("a", "b"), ("a", "b"), 0, None)

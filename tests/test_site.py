@@ -1,0 +1,300 @@
+"""The built site in a real browser, opened from the disk: what a reader without a kernel meets.
+
+Oracle: the browser. Nothing is read from the sources but the list of pages.
+"""
+
+import functools
+import gzip
+import http.server
+import threading
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import contract
+import pytest
+
+pytestmark = pytest.mark.site
+
+PAGES = contract.table_of_contents()
+FIRST = PAGES[0]
+HOME = ("file:", "data:", "about:")
+FIRST_LOAD = 900_000  # bytes gzipped of the first page and all it loads
+
+
+def narrow(**more):
+    return {"viewport": {"width": 360, "height": 740}, "has_touch": True, **more}
+
+
+@pytest.fixture
+def open_page(browser, site):
+    """open_page("book/index", theme="dark", hash="#…", **context): a tab that remembers faults."""
+    contexts = []
+
+    def open_it(page, *, theme="light", hash="", base=None, **options):
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        tab = context.new_page()
+        listen(tab)
+        if options.get("java_script_enabled", True):
+            tab.add_init_script(f"localStorage.theme = localStorage.mode = '{theme}'")
+        tab.goto(f"{base or site.as_uri()}/{page}.html{hash}", wait_until="load")
+        if options.get("java_script_enabled", True) and page in PAGES:
+            tab.evaluate("() => window.MathJax?.startup?.promise")
+        return tab
+
+    yield open_it
+    for context in contexts:
+        context.close()
+
+
+def listen(tab):
+    """Collect on `tab` its faults, in words, and every address it asked for."""
+    tab.faults, tab.asked = [], []
+    tab.on("pageerror", lambda error: tab.faults.append(f"script error: {error}"))
+    tab.on("requestfailed", lambda request: tab.faults.append(f"missing: {request.url}"))
+    tab.on("request", lambda request: tab.asked.append(request.url))
+
+    def heard(message):
+        if message.type in ("error", "warning"):
+            tab.faults.append(f"console: {message.text}")
+
+    tab.on("console", heard)
+
+
+# ---- every page ----------------------------------------------------------------------------------
+
+NO_ALT = "() => [...document.images].filter(i => !i.hasAttribute('alt')).map(i => i.src)"
+TWICE = """() => { const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
+  return ids.filter((id, i) => ids.indexOf(id) !== i && document.querySelector('figure.live')) }"""
+WIDER = """() => [...document.querySelectorAll('article *')].filter(e => {
+  const box = e.getBoundingClientRect();
+  for (let p = e.parentElement; p; p = p.parentElement)
+    if (['auto', 'scroll', 'hidden', 'clip'].includes(getComputedStyle(p).overflowX)) return false;
+  return box.width && box.right > innerWidth + 1;
+}).map(e => e.outerHTML.slice(0, 90))"""
+RAW_MATH = "() => [...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container')).length"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_whole_and_asks_nobody(open_page, page):
+    tab = open_page(page)
+    assert tab.faults == []
+    assert [url for url in tab.asked if not url.startswith(HOME)] == []
+    assert tab.locator("h1:visible").count() == 1
+    assert tab.locator("input[type=search]:visible, .search-button-field:visible").count() == 1
+    assert tab.evaluate(NO_ALT) == []
+    assert tab.evaluate(RAW_MATH) == 0
+    assert "require.min.js" not in tab.content()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_fits_a_phone(open_page, page):
+    tab = open_page(page, **narrow())
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    assert tab.evaluate(WIDER) == []
+
+
+# ---- figures -------------------------------------------------------------------------------------
+
+SEEN = """root => [[...root.querySelectorAll('.live-panels svg')].map(e => e.outerHTML).join(),
+  root.querySelector('.live-words').textContent]"""
+
+
+def sights(tab, figure, knob):
+    """Picture and words at the knob's ends and its middle, moved by keyboard as a reader would."""
+    seen = [figure.evaluate(SEEN)]
+    if knob.get_attribute("type") == "range":
+        knob.focus()
+        for key in ("End", "ArrowLeft", "Home", "ArrowRight"):
+            tab.keyboard.press(key)
+            seen.append(figure.evaluate(SEEN))
+    else:
+        for label in figure.query_selector_all(f"input[name={knob.get_attribute('name')}] + label"):
+            label.click()
+            seen.append(figure.evaluate(SEEN))
+    return seen
+
+
+def knobs(figure):
+    """One element for each knob: a slider, or the first of its buttons."""
+    sliders = figure.query_selector_all("input[type=range]")
+    return [*sliders, *figure.query_selector_all("fieldset input:first-child")]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_control_moves_its_picture_and_its_words(open_page, page):
+    tab = open_page(page, reduced_motion="reduce")
+    for figure in tab.query_selector_all("figure.live:has(.live-data)"):
+        name = figure.get_attribute("id")
+        assert knobs(figure), f"{page}: figure {name} has no control"
+        for knob in knobs(figure):
+            pictures, words = (set(part) for part in zip(*sights(tab, figure, knob)))
+            which = f"{page}: figure {name}, {knob.get_attribute('id')}"
+            assert len(pictures) > 1, f"{which}: the picture stands still"
+            assert len(words) > 1, f"{which}: the words stand still"
+    assert tab.faults == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_ids_and_words_of_the_figures(open_page, page):
+    tab = open_page(page)
+    assert tab.evaluate(TWICE) == []
+    for figure in tab.query_selector_all("figure.live"):
+        assert figure.query_selector("figcaption").inner_text().strip()
+        assert len(figure.query_selector(".live-panels").get_attribute("aria-label")) > 20
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_controls_are_large_enough_for_a_thumb(open_page, page):
+    tab = open_page(page, **narrow())
+    for control in tab.query_selector_all(
+        ".live-controls input[type=range], .live-choice div label, .live-button"
+    ):
+        if control.is_visible():
+            box = control.bounding_box()
+            assert min(box["width"], box["height"]) >= 43.5, control.evaluate("e => e.outerHTML")
+
+
+FAINT_TEXT = """() => {
+  const rgb = text => (text.match(/[\\d.]+/g) ?? []).map(Number);
+  const light = c => { const [r, g, b] = c.slice(0, 3).map(v => (v /= 255) <= 0.03928 ? v / 12.92
+    : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const ground = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
+    if (c.length === 3 || c[3] > 0) return c; } return [255, 255, 255]; };
+  const what = 'figure.live svg text, .live-words p, .live-label, .live-value, figure.live figcaption, '
+    + '.live-choice label, article p, article li, article h1, article h2, article code span';
+  return [...document.querySelectorAll(what)].filter(e => e.textContent.trim() && e.getClientRects().length)
+    .map(e => { const style = getComputedStyle(e);
+      const a = light(rgb(e.closest('svg') ? style.fill : style.color)), b = light(ground(e));
+      return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), e.textContent.slice(0, 40), e.className]; })
+    .filter(([ratio]) => ratio < 4.5).slice(0, 5); }"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("page", PAGES)
+def test_text_reads_in_both_themes(open_page, page, theme):
+    tab = open_page(page, theme=theme)
+    assert tab.evaluate("document.documentElement.dataset.theme") == theme
+    assert tab.evaluate(FAINT_TEXT) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_without_scripts_a_figure_is_a_still_with_its_words(open_page, page):
+    tab = open_page(page, java_script_enabled=False)
+    for figure in tab.query_selector_all("figure.live"):
+        for part in (".live-panels svg", ".live-words p", "figcaption"):
+            found = figure.query_selector(part)
+            assert found is None or found.is_visible(), part
+        assert figure.query_selector(".live-panels svg").bounding_box()["width"] > 150
+        assert figure.query_selector(".live-controls") is None
+
+
+# ---- the first figure, in detail -----------------------------------------------------------------
+
+
+def first_slider(tab):
+    figure = tab.query_selector("figure.live:has(input[type=range])")
+    return figure, figure.query_selector("input[type=range]")
+
+
+def address_of(tab, position):
+    """The first figure's name, and the value of its first slider at `position`."""
+    return tab.evaluate(
+        """position => { const root = document.querySelector('figure.live:has(input[type=range])');
+        const knobs = JSON.parse(root.querySelector('.live-data').textContent).knobs;
+        const knob = knobs.find(k => k.kind === 'range');
+        return [root.id, knob.name, Number(knob.values[position])]; }""",
+        position,
+    )
+
+
+def test_a_link_leads_to_a_position(open_page):
+    name, knob, value = address_of(open_page(FIRST), 3)
+    for wanted in (value, value * 1.001):
+        tab = open_page(FIRST, hash=f"#{name}:{knob}={wanted}")
+        figure, slider = first_slider(tab)
+        assert slider.input_value() == "3"
+        assert tab.evaluate("f => f.getBoundingClientRect().top < innerHeight", figure)
+    tab.evaluate(f"location.hash = '#{name}:{knob}=1e99'")
+    tab.wait_for_function("s => s.value === s.max", arg=slider)
+
+
+def test_a_position_gives_its_link_and_reset_leads_back(open_page):
+    tab = open_page(FIRST)
+    figure, slider = first_slider(tab)
+    start = figure.evaluate(SEEN)
+    slider.press("ArrowRight")
+    figure.query_selector(".live-link").click()
+    assert tab.evaluate("location.hash").startswith(f"#{figure.get_attribute('id')}:")
+    figure.query_selector(".live-reset").click()
+    assert figure.evaluate(SEEN) == start
+
+
+def test_play_runs_and_rests_where_motion_is_unwanted(open_page):
+    tab = open_page(FIRST)
+    figure, slider = first_slider(tab)
+    before = slider.input_value()
+    figure.query_selector(".live-play").click()
+    tab.wait_for_function("([s, before]) => s.value !== before", arg=[slider, before])
+    figure.query_selector(".live-play").click()
+    still = first_slider(open_page(FIRST, reduced_motion="reduce"))[0]
+    assert still.query_selector(".live-play") is None
+
+
+def test_a_screen_reader_hears_the_value_and_then_the_words(open_page):
+    tab = open_page(FIRST)
+    figure, slider = first_slider(tab)
+    assert "=" in slider.get_attribute("aria-valuetext")
+    voice = figure.query_selector("[aria-live=polite]")
+    slider.press("ArrowRight")
+    assert voice.text_content() == ""
+    tab.wait_for_function("v => v.textContent.length > 10", arg=voice)
+
+
+# ---- the whole site ------------------------------------------------------------------------------
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def test_the_root_leads_to_the_first_page_from_a_server_too(open_page, site):
+    handler = functools.partial(Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        tab = open_page("index", base=base)
+        tab.wait_for_selector("figure.live .live-controls")
+        assert tab.faults == []
+        assert {urlparse(url).netloc for url in tab.asked} - {urlparse(base).netloc} <= {""}
+        server.shutdown()
+
+
+def test_the_search_finds_a_page(open_page):
+    tab = open_page("search", hash="")
+    tab.goto(tab.url + "?q=rectifier")
+    tab.wait_for_selector("#search-results li a")
+    assert tab.faults == []
+
+
+def weigh(urls):
+    """Bytes gzipped of local files, each once."""
+    paths = {Path(unquote(urlparse(url).path)) for url in urls if url.startswith("file:")}
+    return sum(len(gzip.compress(path.read_bytes())) for path in paths)
+
+
+def test_the_first_load_is_light(open_page):
+    tab = open_page(FIRST)
+    assert weigh(tab.asked) <= FIRST_LOAD
+
+
+def test_every_local_link_has_a_target(open_page, site):
+    missing = []
+    for page in PAGES:
+        tab = open_page(page, java_script_enabled=False)
+        for url in tab.eval_on_selector_all("a[href]", "all => all.map(a => a.href)"):
+            path = Path(unquote(urlparse(url).path))
+            if url.startswith("file:") and not path.exists():
+                missing.append(f"{page} links to {path.relative_to(site)}")
+    assert missing == []
