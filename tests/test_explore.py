@@ -246,7 +246,7 @@ def test_a_site_figure_ships_every_position(capsys, monkeypatch):
 
 
 def test_words_cannot_close_the_script(capsys, monkeypatch):
-    draw, figs, knobs = live(1)
+    _, figs, knobs = live(1)
     html = page_of(capsys, monkeypatch, lambda alpha: f"</script><!-- {alpha}", figs, knobs)
     assert html["text/html"].count("</script>") == 1
 

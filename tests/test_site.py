@@ -17,6 +17,7 @@ pytestmark = pytest.mark.site
 
 PAGES = contract.table_of_contents()
 FIRST = PAGES[0]
+CHECKS = Path(__file__).with_name("page_checks.js")
 HOME = ("file:", "data:", "about:")
 FIRST_LOAD = 900_000  # bytes gzipped of the first page and all it loads
 
@@ -37,6 +38,7 @@ def open_page(browser, site):
         listen(tab)
         if options.get("java_script_enabled", True):
             tab.add_init_script(f"localStorage.theme = localStorage.mode = '{theme}'")
+            tab.add_init_script(path=CHECKS)
         tab.goto(f"{base or site.as_uri()}/{page}.html{hash}", wait_until="load")
         if options.get("java_script_enabled", True) and page in PAGES:
             tab.evaluate("() => window.MathJax?.startup?.promise")
@@ -63,17 +65,6 @@ def listen(tab):
 
 # ---- every page ----------------------------------------------------------------------------------
 
-NO_ALT = "() => [...document.images].filter(i => !i.hasAttribute('alt')).map(i => i.src)"
-TWICE = """() => { const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
-  return ids.filter((id, i) => ids.indexOf(id) !== i && document.querySelector('figure.live')) }"""
-WIDER = """() => [...document.querySelectorAll('article *')].filter(e => {
-  const box = e.getBoundingClientRect();
-  for (let p = e.parentElement; p; p = p.parentElement)
-    if (['auto', 'scroll', 'hidden', 'clip'].includes(getComputedStyle(p).overflowX)) return false;
-  return box.width && box.right > innerWidth + 1;
-}).map(e => e.outerHTML.slice(0, 90))"""
-RAW_MATH = "() => [...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container')).length"
-
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_whole_and_asks_nobody(open_page, page):
@@ -82,8 +73,8 @@ def test_a_page_is_whole_and_asks_nobody(open_page, page):
     assert [url for url in tab.asked if not url.startswith(HOME)] == []
     assert tab.locator("h1:visible").count() == 1
     assert tab.locator("input[type=search]:visible, .search-button-field:visible").count() == 1
-    assert tab.evaluate(NO_ALT) == []
-    assert tab.evaluate(RAW_MATH) == 0
+    assert tab.evaluate("checks.imagesWithoutAlt()") == []
+    assert tab.evaluate("checks.rawMath()") == []
     assert "require.min.js" not in tab.content()
 
 
@@ -91,27 +82,28 @@ def test_a_page_is_whole_and_asks_nobody(open_page, page):
 def test_a_page_fits_a_phone(open_page, page):
     tab = open_page(page, **narrow())
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
-    assert tab.evaluate(WIDER) == []
+    assert tab.evaluate("checks.tooWide()") == []
 
 
 # ---- figures -------------------------------------------------------------------------------------
 
-SEEN = """root => [[...root.querySelectorAll('.live-panels svg')].map(e => e.outerHTML).join(),
-  root.querySelector('.live-words').textContent]"""
+
+def sight(figure):
+    return figure.evaluate("figure => checks.sight(figure)")
 
 
 def sights(tab, figure, knob):
     """Picture and words at the knob's ends and its middle, moved by keyboard as a reader would."""
-    seen = [figure.evaluate(SEEN)]
+    seen = [sight(figure)]
     if knob.get_attribute("type") == "range":
         knob.focus()
         for key in ("End", "ArrowLeft", "Home", "ArrowRight"):
             tab.keyboard.press(key)
-            seen.append(figure.evaluate(SEEN))
+            seen.append(sight(figure))
     else:
         for label in figure.query_selector_all(f"input[name={knob.get_attribute('name')}] + label"):
             label.click()
-            seen.append(figure.evaluate(SEEN))
+            seen.append(sight(figure))
     return seen
 
 
@@ -138,7 +130,7 @@ def test_every_control_moves_its_picture_and_its_words(open_page, page):
 @pytest.mark.parametrize("page", PAGES)
 def test_ids_and_words_of_the_figures(open_page, page):
     tab = open_page(page)
-    assert tab.evaluate(TWICE) == []
+    assert tab.evaluate("checks.repeatedIds()") == []
     for figure in tab.query_selector_all("figure.live"):
         assert figure.query_selector("figcaption").inner_text().strip()
         assert len(figure.query_selector(".live-panels").get_attribute("aria-label")) > 20
@@ -147,27 +139,7 @@ def test_ids_and_words_of_the_figures(open_page, page):
 @pytest.mark.parametrize("page", PAGES)
 def test_controls_are_large_enough_for_a_thumb(open_page, page):
     tab = open_page(page, **narrow())
-    for control in tab.query_selector_all(
-        ".live-controls input[type=range], .live-choice div label, .live-button"
-    ):
-        if control.is_visible():
-            box = control.bounding_box()
-            assert min(box["width"], box["height"]) >= 43.5, control.evaluate("e => e.outerHTML")
-
-
-FAINT_TEXT = """() => {
-  const rgb = text => (text.match(/[\\d.]+/g) ?? []).map(Number);
-  const light = c => { const [r, g, b] = c.slice(0, 3).map(v => (v /= 255) <= 0.03928 ? v / 12.92
-    : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-  const ground = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
-    if (c.length === 3 || c[3] > 0) return c; } return [255, 255, 255]; };
-  const what = 'figure.live svg text, .live-words p, .live-label, .live-value, figure.live figcaption, '
-    + '.live-choice label, article p, article li, article h1, article h2, article code span';
-  return [...document.querySelectorAll(what)].filter(e => e.textContent.trim() && e.getClientRects().length)
-    .map(e => { const style = getComputedStyle(e);
-      const a = light(rgb(e.closest('svg') ? style.fill : style.color)), b = light(ground(e));
-      return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), e.textContent.slice(0, 40), e.className]; })
-    .filter(([ratio]) => ratio < 4.5).slice(0, 5); }"""
+    assert tab.evaluate("checks.smallControls()") == []
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -175,7 +147,7 @@ FAINT_TEXT = """() => {
 def test_text_reads_in_both_themes(open_page, page, theme):
     tab = open_page(page, theme=theme)
     assert tab.evaluate("document.documentElement.dataset.theme") == theme
-    assert tab.evaluate(FAINT_TEXT) == []
+    assert tab.evaluate("checks.faintText()") == []
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -197,19 +169,8 @@ def first_slider(tab):
     return figure, figure.query_selector("input[type=range]")
 
 
-def address_of(tab, position):
-    """The first figure's name, and the value of its first slider at `position`."""
-    return tab.evaluate(
-        """position => { const root = document.querySelector('figure.live:has(input[type=range])');
-        const knobs = JSON.parse(root.querySelector('.live-data').textContent).knobs;
-        const knob = knobs.find(k => k.kind === 'range');
-        return [root.id, knob.name, Number(knob.values[position])]; }""",
-        position,
-    )
-
-
 def test_a_link_leads_to_a_position(open_page):
-    name, knob, value = address_of(open_page(FIRST), 3)
+    name, knob, value = open_page(FIRST).evaluate("checks.address(3)")
     for wanted in (value, value * 1.001):
         tab = open_page(FIRST, hash=f"#{name}:{knob}={wanted}")
         figure, slider = first_slider(tab)
@@ -222,12 +183,12 @@ def test_a_link_leads_to_a_position(open_page):
 def test_a_position_gives_its_link_and_reset_leads_back(open_page):
     tab = open_page(FIRST)
     figure, slider = first_slider(tab)
-    start = figure.evaluate(SEEN)
+    start = sight(figure)
     slider.press("ArrowRight")
     figure.query_selector(".live-link").click()
     assert tab.evaluate("location.hash").startswith(f"#{figure.get_attribute('id')}:")
     figure.query_selector(".live-reset").click()
-    assert figure.evaluate(SEEN) == start
+    assert sight(figure) == start
 
 
 def test_play_runs_and_rests_where_motion_is_unwanted(open_page):
