@@ -37,7 +37,8 @@ GROUPS = {
         *("gradient", "hvp", "hessian_operator", "dense_hessian"),
         *("top_eigenvalues", "spectral_norm", "trace", "Estimate"),
     ),
-    "gauss_newton": ("layer_traces",),
+    "gauss_newton": ("layer_traces", "gauss_newton_operator"),
+    "spectrum": ("Density", "spectral_density", "trace_plus"),
     "flatness": (
         *("Sharpness", "eps_sharpness", "predicted_eps_sharpness"),
         *("hs_description_length", "hs_box"),

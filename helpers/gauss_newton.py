@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from helpers.lanczos import Product
 from helpers.losses import Loss
-from helpers.params import Params, bias_name, weight_names
+from helpers.params import Params, bias_name, check_finite, flatten, unflatten, weight_names
 
 
 def layer_traces(loss: Loss, params: Params) -> dict[str, float]:
@@ -57,3 +58,28 @@ def _output_hessian(loss: Loss, outputs: Tensor) -> Tensor:
         (slope,) = torch.autograd.grad(len(f) * loss.criterion(f, loss.y), f, create_graph=True)
         rows = [torch.autograd.grad(s.sum(), f, retain_graph=True)[0] for s in slope.unbind(1)]
     return torch.stack(rows, dim=1)
+
+
+def gauss_newton_operator(loss: Loss, params: Params) -> Product:
+    """Return the map v ↦ Jᵀ C J v for a direction v (n,): the Hessian's Gauss–Newton part.
+
+    J = ∂f/∂θ over all examples and C = ∂²ℓ/∂f²; what is missing to the Hessian bends f itself, and
+    is zero where the loss is fitted exactly. Jᵀu is linear in u, so its derivative along u is J:
+    three kept graphs, and no forward mode. Cost: about three gradients a product, any module.
+    """
+    check_finite(params, "the Gauss-Newton matrix")
+    theta = flatten(params).detach().requires_grad_()
+    with torch.enable_grad():
+        f = loss.f(unflatten(theta, params), loss.X)
+        outputs = f.detach().requires_grad_()
+        u = torch.zeros_like(outputs, requires_grad=True)
+        (Jt_u,) = torch.autograd.grad(f, theta, u, create_graph=True)
+        value = loss.criterion(outputs, loss.y)
+        (slope,) = torch.autograd.grad(value, outputs, create_graph=True)
+
+    def product(v: Tensor) -> Tensor:
+        (Jv,) = torch.autograd.grad(Jt_u, u, v, retain_graph=True)
+        (CJv,) = torch.autograd.grad(slope, outputs, Jv, retain_graph=True)
+        return torch.autograd.grad(f, theta, CJv, retain_graph=True)[0]
+
+    return product

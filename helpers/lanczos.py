@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -39,24 +39,36 @@ def lanczos(
     one start an eigenvalue that is repeated is seen once.
     Cost: `products` products and O(m² n) for a basis of m vectors of length n.
     """
+    for Q, T, rest in krylov(product, start, max_products):
+        basis, (values, W, residuals) = Q, ritz(T, k, rest=rest, by=by)
+        scale = torch.linalg.matrix_norm(T, 2)
+        converged = len(T) >= k and bool((residuals <= tol * scale).all())
+        if converged:
+            break
+    vectors = basis.T @ W.to(basis)
+    return Eigen(values.to(start), vectors, residuals.to(start), len(basis), converged)
+
+
+def krylov(product: Product, start: Tensor, steps: int) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """Yield Q (m, n), T = QHQᵀ (m, m) and the length left over, for m = 1 … min(n, steps).
+
+    The rows of Q are orthonormal. H maps all but the newest into their span; the newest sticks out
+    by the length left over, and what sticks out is the next row.
+    """
     n = len(start)
-    Q = start.new_empty(min(n, max_products, 32), n)  # its first m rows are the basis
-    T = torch.zeros(0, 0, dtype=torch.float64)  # (m, m) QHQᵀ
+    Q = start.new_empty(min(n, steps, 32), n)  # its first m rows are the basis
+    T = torch.zeros(0, 0, dtype=torch.float64)
     r = start
-    for m in range(1, min(n, max_products) + 1):
+    for m in range(1, min(n, steps) + 1):
         Q = Q if m <= len(Q) else torch.cat([Q, torch.empty_like(Q)])
         Q[m - 1] = r / r.norm()
         Hq = product(Q[m - 1])
         r, inside = _split(Hq, Q[:m])
         T = _bordered(T, inside.double().cpu())
-        values, W, residuals = ritz(T, k, rest=float(r.norm()), by=by)
-        converged = m >= k and bool((residuals <= tol * torch.linalg.matrix_norm(T, 2)).all())
-        if converged:
-            break
-        if m < n and r.norm() <= 1e-10 * Hq.norm():  # span(Q) is mapped into itself
+        closed = bool(r.norm() <= 1e-10 * Hq.norm())  # span(Q) is mapped into itself
+        yield Q[:m], T, 0.0 if closed else float(r.norm())
+        if closed and m < n:
             r = _new_direction(Q[:m])
-    vectors = Q[:m].T @ W.to(Q)
-    return Eigen(values.to(Q), vectors, residuals.to(Q), m, converged)
 
 
 def ritz(

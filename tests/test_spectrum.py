@@ -1,0 +1,97 @@
+"""Density and trace of a spectrum that is never written down, and Gauss–Newton products.
+
+Oracles: the eigenvalues and the trace of the dense Hessian; the Jacobian formed in full by
+`torch.autograd.functional.jacobian`, which shares no code with the kept graphs.
+"""
+
+import pytest
+import torch
+
+from helpers.curvature import dense_hessian, hvp
+from helpers.gauss_newton import gauss_newton_operator
+from helpers.losses import cross_entropy, squared_error
+from helpers.nets import init_net, relu_net
+from helpers.params import flatten, unflatten
+from helpers.spectrum import spectral_density, trace_plus
+
+
+def small(widths=(6, 8, 4), seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    params = init_net(list(widths), bias=True, generator=generator)
+    X = torch.randn(50, widths[0], generator=generator, dtype=torch.float64)
+    return cross_entropy(relu_net, X, torch.arange(50) % widths[-1]), params
+
+
+def test_moments_of_the_density_are_those_of_the_spectrum():
+    loss, params = small()
+    values = torch.linalg.eigvalsh(dense_hessian(loss, params))
+    density = spectral_density(loss, params, steps=40, samples=60)
+    assert float(density.shares.sum()) == pytest.approx(1)
+    for power in (1, 2):
+        moment = float((density.shares * density.nodes**power).sum())
+        assert moment == pytest.approx(float((values**power).mean()), rel=0.1)
+    assert float(density.nodes[-1]) == pytest.approx(float(values[-1]), rel=1e-8)
+
+
+def test_the_smoothed_density_has_area_one_and_the_right_share_above():
+    loss, params = small()
+    values = torch.linalg.eigvalsh(dense_hessian(loss, params))
+    density = spectral_density(loss, params, steps=40, samples=40)
+    grid = torch.linspace(-3, float(values[-1]) + 3, 4001, dtype=torch.float64)
+    assert float(torch.trapezoid(density.at(grid, 0.1), grid)) == pytest.approx(1, abs=1e-6)
+    truth = float((values > 0.05).double().mean())
+    assert density.share_above(0.05) == pytest.approx(truth, abs=0.05)
+
+
+def test_a_density_in_as_many_steps_as_parameters_stops_where_it_closes():
+    loss, params = small((2, 2, 2))
+    density = spectral_density(loss, params, steps=500, samples=3)
+    assert density.products <= 3 * len(flatten(params))
+
+
+def test_the_trace_lies_within_its_standard_error():
+    loss, params = small()
+    truth = float(dense_hessian(loss, params).trace())
+    for seed in range(5):
+        generator = torch.Generator().manual_seed(seed)
+        estimate = trace_plus(loss, params, products=45, generator=generator)
+        assert abs(estimate.value - truth) < 5 * estimate.standard_error + 1e-9
+        assert estimate.standard_error < 0.2 * truth
+
+
+def jacobian(loss, params):
+    theta = flatten(params)
+    J = torch.autograd.functional.jacobian(
+        lambda flat: loss.f(unflatten(flat, params), loss.X), theta
+    )
+    return J.reshape(-1, len(theta))
+
+
+def test_gauss_newton_products_are_those_of_the_dense_matrix():
+    loss, params = small()
+    J, out = jacobian(loss, params), 4
+    p = torch.softmax(loss.f(params, loss.X), 1)
+    C = torch.block_diag(*(torch.diag(q) - torch.outer(q, q) for q in p)) / len(p)
+    v = torch.randn(J.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert C.shape == (50 * out, 50 * out)
+    assert torch.allclose(gauss_newton_operator(loss, params)(v), J.T @ (C @ (J @ v)), rtol=1e-10)
+
+
+def test_at_an_exact_fit_the_hessian_is_the_gauss_newton_matrix_and_elsewhere_it_is_not():
+    _, params = small()
+    X = torch.randn(30, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    v = torch.ones_like(flatten(params))
+    fitted = squared_error(relu_net, X, relu_net(params, X))
+    assert torch.allclose(gauss_newton_operator(fitted, params)(v), hvp(fitted, params, v))
+    missed = squared_error(relu_net, X, relu_net(params, X) + 1)
+    assert not torch.allclose(
+        gauss_newton_operator(missed, params)(v), hvp(missed, params, v), rtol=1e-2
+    )
+
+
+def test_bad_input_is_one_sentence():
+    loss, params = small()
+    with pytest.raises(ValueError, match="spectral_density needs steps >= 1"):
+        spectral_density(loss, params, steps=0)
+    with pytest.raises(ValueError, match="trace_plus needs products >= 6"):
+        trace_plus(loss, params, products=2)
