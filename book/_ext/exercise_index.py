@@ -1,0 +1,89 @@
+"""The list of all exercises, made from the chapters whenever the site is built.
+
+A page that holds the line `<!-- exercise index -->` gets a table there: one row an exercise, with
+its level and its minutes, read from the exercise's title, in the order of the table of contents.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+MARK = "<!-- exercise index -->"
+EXERCISE = re.compile(r"^:::+\{exercise\} *(.*)\n:label: *(\S+)", re.M)
+TITLE = re.compile(r"(warm-up|core|stretch), (\d+) minutes", re.I)
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise of a chapter."""
+
+    name: str
+    label: str
+    level: str  # warm-up, core or stretch
+    minutes: int
+
+
+def setup(app):
+    app.connect("env-get-outdated", outdated)
+    app.connect("source-read", fill)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def outdated(_app, env, _added, _changed, _removed):
+    """Pages with the table are read again at each build: their rows stand on other pages."""
+    return [name for name in env.found_docs if MARK in text_of(env.doc2path(name))]
+
+
+def fill(app, _docname, source):
+    if MARK in source[0]:
+        source[0] = source[0].replace(MARK, table(Path(app.srcdir)))
+
+
+def table(root):
+    """The Markdown table of every exercise in the book at `root`."""
+    rows = ["| chapter | exercise | level | minutes |", "|---|---|---|---|"]
+    for page in chapters(root):
+        title, found = exercises(page)
+        for k, one in enumerate(found):
+            home = f"{{doc}}`{title} </{page.relative_to(root).with_suffix('').as_posix()}>`"
+            link = f"{{ref}}`{one.name} <{one.label}>`"
+            rows.append(f"| {'' if k else home} | {link} | {one.level} | {one.minutes} |")
+    return "\n".join(rows)
+
+
+def chapters(root):
+    """The notebooks of _toc.yml, in its order."""
+    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    names = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    return [path for name in names if (path := root / f"{name}.ipynb").exists()]
+
+
+def exercises(page):
+    """(the chapter's title, its exercises) from one notebook."""
+    text = text_of(page)
+    title = re.search(r"^# (.+)$", text, re.M)[1]
+    return title, [read(page, *match) for match in EXERCISE.findall(text)]
+
+
+def read(page, heading, label):
+    """An exercise from "Name (core, 10 minutes)" or "Core, 10 minutes: name"."""
+    match = TITLE.search(heading)
+    if match is None:
+        raise ValueError(
+            f"{page.name}: exercise {label} needs its level and minutes in the title, as in "
+            f"'Choose the α (warm-up, 5 minutes)', got {heading!r}: the teacher plans by them."
+        )
+    name = TITLE.sub("", heading).strip(" ():") or label.removeprefix("ex-").replace("-", " ")
+    return Exercise(name[0].upper() + name[1:], label, match[1].lower(), int(match[2]))
+
+
+def text_of(path):
+    """The Markdown of a page, whichever of the two formats it has."""
+    text = Path(path).read_text(encoding="utf-8")
+    if Path(path).suffix != ".ipynb":
+        return text
+    cells = json.loads(text)["cells"]
+    return "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
