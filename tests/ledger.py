@@ -174,6 +174,14 @@ STATEMENTS = (
         "checked",
     ),
     Statement(
+        "residual-stream",
+        "ours",
+        "A factor may stay inside a residual block or lie on the whole stream, not pass from block to block.",
+        f"{LAYERS}#residual-stream",
+        "helpers.symmetry.apply_scaling",
+        "ours",
+    ),
+    Statement(
         "theorem-2",
         "Theorem 2",
         "If θ₁ ≠ 0 and θ₂ ≠ 0, C(L, θ, ε) has infinite volume for every ε > 0.",
@@ -244,6 +252,14 @@ STATEMENTS = (
         f"{MANY}#horn-inequality",
         "helpers.symmetry.layer_scaling",
         "checked",
+    ),
+    Statement(
+        "sharp-count",
+        "ours",
+        "In the limit exactly rank H_VV eigenvalues grow, V the layers that do not pay.",
+        f"{MANY}#sharp-count",
+        "helpers.symmetry.scale_layers",
+        "ours",
     ),
     Statement(
         "eps-sharpness-at-will",
@@ -324,6 +340,14 @@ STATEMENTS = (
         f"{LIPSCHITZ}#theorem-6",
         "helpers.curvature.gradient",
         "proved",
+    ),
+    Statement(
+        "chord",
+        "ours",
+        "T_α keeps the loss at both ends of a chord and scales its length: no Lipschitz constant.",
+        f"{LIPSCHITZ}#chord",
+        "helpers.symmetry.alpha_scale",
+        "ours",
     ),
     Statement(
         "appendix-d",
