@@ -57,15 +57,16 @@ def keskar_sharpness(
     generator = generator or torch.Generator(theta.device).manual_seed(0)
     A = _subspace(subspace, theta, generator)
     half = box_half_sides(theta, eps_box, A)
-    f = _Negative(loss, params, A, base)
-    best, rise = np.zeros(len(half)), 0.0
-    for z in _points(starts, half, generator):
-        bounds = list(zip(-half, half))
-        options = {"maxiter": iterations, "maxls": 20}
-        end = minimize(f, z, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        for point, gain in ((end.x, -end.fun), (z, -f(z)[0])):
-            if gain > rise:
-                best, rise = point, float(gain)
+    f = _Fall(loss, params, A, half, base)
+    best, fall = 0 * half, 0.0
+    for u in _points(starts, half, generator):
+        options = {"maxiter": iterations, "ftol": 0, "gtol": 0}
+        bounds = [(-1, 1)] * len(u)
+        end = minimize(f, u, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        for point, value in ((u, f(u)[0]), (end.x, end.fun)):
+            if value < fall:
+                best, fall = point * half, float(value)
+    rise = -fall
     worst = perturb(params, _to(best, theta) if A is None else A @ _to(best, theta))
     return BoxSharpness(100 * rise / (1 + base), rise, worst, f.evaluations)
 
@@ -76,19 +77,23 @@ def box_half_sides(theta: Tensor, eps_box: float, A: Tensor | None = None) -> np
     return eps_box * (x.abs() + 1).detach().cpu().double().numpy()
 
 
-class _Negative:
-    """z ↦ (L(θ) − L(θ + Az), its gradient) for scipy, in float64, counting its calls."""
+class _Fall:
+    """u ↦ (L(θ) − L(θ + Az), its gradient) for scipy, z = half · u, in float64; counts its calls.
 
-    def __init__(self, loss: LossFn, params: Params, A: Tensor | None, base: float):
-        self.loss, self.params, self.A, self.base, self.evaluations = loss, params, A, base, 0
+    In units of the box: weights and losses of any size then look alike to the optimiser.
+    """
 
-    def __call__(self, z: np.ndarray) -> tuple[float, np.ndarray]:
+    def __init__(self, loss: LossFn, params: Params, A: Tensor | None, half, base: float):
+        self.loss, self.params, self.A, self.half, self.base = loss, params, A, half, base
+        self.evaluations = 0
+
+    def __call__(self, u: np.ndarray) -> tuple[float, np.ndarray]:
         self.evaluations += 1
         with torch.enable_grad():
-            z = _to(z, flatten(self.params)).requires_grad_()
+            z = _to(self.half * u, flatten(self.params)).requires_grad_()
             value = self.loss(perturb(self.params, z if self.A is None else self.A @ z))
             (g,) = torch.autograd.grad(value, z, materialize_grads=True)
-        return self.base - float(value.detach()), -g.cpu().double().numpy()
+        return self.base - float(value.detach()), -self.half * g.cpu().double().numpy()
 
 
 def _to(z: np.ndarray, theta: Tensor) -> Tensor:
@@ -124,14 +129,15 @@ def _subspace(subspace: int | Tensor | None, theta: Tensor, generator) -> Tensor
 
 
 def _points(starts: int | list[Tensor], half: np.ndarray, generator) -> list[np.ndarray]:
+    """Return where the searches begin, in units of the box."""
     if isinstance(starts, int):
         size = (starts, len(half))
         U = torch.rand(size, generator=generator, dtype=torch.float64, device=generator.device)
-        starts = [half * (2 * u - 1) for u in U.cpu().numpy()]
+        starts = list(half * (2 * U.cpu().numpy() - 1))
     points = [torch.as_tensor(z).detach().cpu().double().numpy() for z in starts]
     if not points or any(z.shape != half.shape for z in points):
         raise ValueError(
             f"keskar_sharpness needs at least one start, of shape {half.shape}, got "
             f"{[z.shape for z in points]}: a start is a displacement in the box."
         )
-    return [np.clip(z, -half, half) for z in points]
+    return [np.clip(z / half, -1, 1) for z in points]
