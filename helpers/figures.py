@@ -159,8 +159,8 @@ def contours(ax, X, Y, Z, levels, *, color=FAINT, linewidth=0.9):
 def digit_images(ax, images, *, columns=None, gap=0.15):
     """Draw `images` (k, 8, 8) or (k, 64) in a grid on `ax`; returns each one's centre, (k, 2).
 
-    Ink is opaque and paper is clear, so a digit reads on a light and on a dark page: the grey
-    levels go into the transparency of `ORBIT`. One unit of the axes is one image with its `gap`.
+    Paper is clear and grey levels go into the transparency of the ink, which the site turns light
+    on a dark page. One unit of the axes is one image with its `gap`.
     """
     images = np.asarray(images, dtype=float).reshape(len(images), 8, 8)
     columns = columns or len(images)
@@ -168,7 +168,9 @@ def digit_images(ax, images, *, columns=None, gap=0.15):
     centres = np.array([(i % columns, i // columns) for i in range(len(images))], dtype=float)
     half = (1 - gap) / 2
     for (x, y), image in zip(centres, images / max(images.max(), 1e-12)):
-        ax.imshow(_ink(image), extent=(x - half, x + half, y + half, y - half))
+        ax.imshow(
+            _ink(image), interpolation="none", extent=(x - half, x + half, y + half, y - half)
+        )
     ax.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), aspect="equal")
     ax.axis("off")
     return centres
@@ -176,6 +178,6 @@ def digit_images(ax, images, *, columns=None, gap=0.15):
 
 def _ink(image):
     rgba = np.empty((*image.shape, 4))
-    rgba[..., :3] = matplotlib.colors.to_rgb(ORBIT)
+    rgba[..., :3] = matplotlib.colors.to_rgb(INK)
     rgba[..., 3] = image
     return rgba

@@ -40,16 +40,22 @@ def record(draw, figs, knobs, name):
         )
     first = _call(draw, spots, start, name)
     for fig in figs:
+        fig.set_dpi(72)  # SVG's own: set later, it would move the first drawing's pictures
         freeze(fig)
     before = [snapshot(fig) for fig in figs]
-    words, trees = [], []
+    words, trees = [], [before]
     for index in range(len(spots)):
         words.append(_call(draw, spots, index, name))
-        trees.append([snapshot(fig) for fig in figs])
+        trees.append([_seen(fig, last) for fig, last in zip(figs, trees[-1])])
     again = _call(draw, spots, start, name)
     _check_memory((first, before), (again, [snapshot(fig) for fig in figs]), spots[start], name)
-    columns = list(zip(*trees))
+    columns = list(zip(*trees[1:]))
     return words, [merge(list(c), start, f"{name}-{i}-") for i, c in enumerate(columns)]
+
+
+def _seen(fig, last):
+    """The tree of `fig` now: its `last` one where no artist was touched since."""
+    return snapshot(fig) if fig.stale else last
 
 
 def _call(draw, spots, index, name):

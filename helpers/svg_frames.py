@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import matplotlib
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 
 from helpers.figures import PALETTE
 
@@ -40,11 +41,14 @@ class Frames:
 
 
 def snapshot(fig):
-    """What `fig` shows now, as a cleaned SVG tree whose artists carry stable ids."""
+    """What `fig` shows now, as a cleaned SVG tree whose artists carry stable ids.
+
+    Not by `savefig`, which draws twice when a figure has had a layout engine.
+    """
     _name_artists(fig, "a")
     page = io.BytesIO()
     with matplotlib.rc_context(SVG_STYLE):
-        fig.savefig(page, format="svg", metadata=_METADATA)
+        FigureCanvasSVG(fig).print_svg(page, metadata=_METADATA)
     root = ET.fromstring(page.getvalue())
     for node in root.iter():
         _clean(node)
@@ -106,7 +110,7 @@ def merge(trees, start, prefix):
 def _rename_ids(trees, prefix):
     """Short ids for what is referred to, none for the rest; the artists' names become keys."""
     fresh = {}
-    for tree in trees:
+    for tree in {id(tree): tree for tree in trees}.values():  # a panel that rested is there twice
         used = {name for node in tree.iter() for v in node.attrib.values() for name in _refs(v)}
         for name in (node.get("id") for node in tree.iter()):
             if name in used:

@@ -98,12 +98,12 @@ def path():
 
 
 @contextmanager
-def browser():
-    """A running headless browser (Playwright's object)."""
+def browser(*options):
+    """A running headless browser (Playwright's object), with `options` for its command line."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path(), args=list(ARGS))
+        running = playwright.chromium.launch(executable_path=path(), args=[*ARGS, *options])
         try:
             yield running
         finally:

@@ -11,6 +11,7 @@ import atexit
 import hashlib
 import importlib.metadata
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.util import logging
 
 log = logging.getLogger(__name__)
@@ -123,6 +125,7 @@ def finish(app, error):
         copy_mathjax(static / "mathjax")
         prune(static)
         forward(app)
+        keep_seconds(app)
 
 
 def blame(app, error):
@@ -164,6 +167,13 @@ def forward(app):
     index = Path(app.outdir) / "index.html"
     if first != "index.html":
         index.write_text(FORWARD.format(title=app.config.html_title, first=first), "utf-8")
+
+
+def keep_seconds(app):
+    """How long each chapter ran, for `make bench`; beside the site, not in it."""
+    ran = {name: NbMetadataCollector.get_exec_data(app.env, name) for name in app.env.found_docs}
+    seconds = {name: data["runtime"] for name, data in sorted(ran.items()) if data}
+    (Path(app.outdir).parent / "seconds.json").write_text(json.dumps(seconds, indent=1), "utf-8")
 
 
 FORWARD = """<!DOCTYPE html>
