@@ -40,9 +40,8 @@ def lanczos(
     Cost: `products` products and O(m² n) for a basis of m vectors of length n.
     """
     for Q, T, rest in krylov(product, start, max_products):
-        basis, (values, W, residuals) = Q, ritz(T, k, rest=rest, by=by)
-        scale = torch.linalg.matrix_norm(T, 2)
-        converged = len(T) >= k and bool((residuals <= tol * scale).all())
+        basis, (values, W, residuals, norm) = Q, ritz(T, k, rest=rest, by=by)
+        converged = len(T) >= k and bool((residuals <= tol * norm).all())
         if converged:
             break
     vectors = basis.T @ W.to(basis)
@@ -77,8 +76,8 @@ def ritz(
     *,
     rest: float = 0.0,
     by: Callable[[Tensor], Tensor] = lambda values: values,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the k eigenvalues of T = QHQᵀ (m, m) wanted, their vectors (m, k), and residuals.
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the k eigenvalues of T = QHQᵀ (m, m) wanted, their vectors, residuals, and ‖T‖₂.
 
     This is the Rayleigh–Ritz approximation to H: never above λ_max. In Lanczos' basis the images
     stay inside span(Q), but for the newest, which sticks out by the length `rest`: so the residual
@@ -86,7 +85,7 @@ def ritz(
     """
     values, W = torch.linalg.eigh(T)
     first = by(values).argsort(descending=True)[:k]
-    return values[first], W[:, first], rest * W[-1, first].abs()
+    return values[first], W[:, first], rest * W[-1, first].abs(), values.abs().max()
 
 
 def _split(v: Tensor, Q: Tensor) -> tuple[Tensor, Tensor]:
