@@ -34,7 +34,9 @@ MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions",
 
 
 def setup(app):
-    os.environ["HELPERS_HOST"] = "site"  # the kernels that run the chapters inherit it
+    # The kernels that run the chapters inherit these. One thread: sums then have one order, so that
+    # two machines write the same bytes, and the chapters' small nets gain nothing from a second.
+    os.environ.update(HELPERS_HOST="site", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
     app.add_config_value("helpers_fingerprint", "", "env", [str])
     app.connect("config-inited", key_caches, priority=100)
     app.connect("config-inited", ship_script, priority=100)
