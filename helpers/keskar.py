@@ -60,13 +60,16 @@ def keskar_sharpness(
     f = _Fall(loss, params, A, half, base)
     best, fall = 0 * half, 0.0
     for u in _points(starts, half, generator):
-        options = {"maxiter": iterations, "ftol": 0, "gtol": 0}
+        value, slope = f(u)
+        f.unit = max(float(np.square(slope).mean()) ** 0.5, 1e-12)  # or the first step is tiny
+        options = {"maxiter": iterations, "ftol": 0, "gtol": 1e-6}
         bounds = [(-1, 1)] * len(u)
         end = minimize(f, u, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        for point, value in ((u, f(u)[0]), (end.x, end.fun)):
-            if value < fall:
-                best, fall = point * half, float(value)
-    rise = -fall
+        for point, there in ((u, value), (end.x, end.fun * f.unit)):
+            if there < fall:
+                best, fall = point * half, float(there)
+        f.unit = 1.0
+    rise = max(0.0, -fall)
     worst = perturb(params, _to(best, theta) if A is None else A @ _to(best, theta))
     return BoxSharpness(100 * rise / (1 + base), rise, worst, f.evaluations)
 
@@ -80,12 +83,13 @@ def box_half_sides(theta: Tensor, eps_box: float, A: Tensor | None = None) -> np
 class _Fall:
     """u ↦ (L(θ) − L(θ + Az), its gradient) for scipy, z = half · u, in float64; counts its calls.
 
-    In units of the box: weights and losses of any size then look alike to the optimiser.
+    In units of the box and of `unit`: weights and losses of any size then look alike to the
+    optimiser, whose first step is as long as the slope it sees.
     """
 
     def __init__(self, loss: LossFn, params: Params, A: Tensor | None, half, base: float):
         self.loss, self.params, self.A, self.half, self.base = loss, params, A, half, base
-        self.evaluations = 0
+        self.evaluations, self.unit = 0, 1.0
 
     def __call__(self, u: np.ndarray) -> tuple[float, np.ndarray]:
         self.evaluations += 1
@@ -93,7 +97,8 @@ class _Fall:
             z = _to(self.half * u, flatten(self.params)).requires_grad_()
             value = self.loss(perturb(self.params, z if self.A is None else self.A @ z))
             (g,) = torch.autograd.grad(value, z, materialize_grads=True)
-        return self.base - float(value.detach()), -self.half * g.cpu().double().numpy()
+        fall, slope = self.base - float(value.detach()), -self.half * g.cpu().double().numpy()
+        return fall / self.unit, slope / self.unit
 
 
 def _to(z: np.ndarray, theta: Tensor) -> Tensor:
