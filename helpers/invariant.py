@@ -94,7 +94,15 @@ def relative_flatness(loss: LossFn, params: Params, name: str = "theta1") -> flo
     H_{s,s'} is the block of the Hessian between units s and s'. Constant when the layer's own
     units are rescaled, not when its inputs are. Petzka and others, NeurIPS 2021.
     Cost: d² Hessian-vector products for a layer with d inputs.
+
+    Raises:
+        ValueError: an unknown layer, or non-finite θ.
     """
+    if name not in weight_names(params) or params[name].ndim != 2:
+        raise ValueError(
+            f"relative_flatness needs a weight matrix among {', '.join(weight_names(params))}, "
+            f"got {name!r}: it compares the units of one layer."
+        )
     w = params[name]  # (d, h) as in our nets: column s belongs to unit s
     product, like = hessian_operator(loss, params), {k: 0 * b for k, b in params.items()}
     total = 0.0
@@ -111,7 +119,11 @@ def fisher_rao_norm(f: Callable[[Params, Tensor], Tensor], params: Params, X: Te
 
     In a net of K layers without biases it is K² mean ‖f‖², by Euler's theorem: a function of f
     alone. Liang and others, AISTATS 2019. Cost: about two passes.
+
+    Raises:
+        ValueError: non-finite θ.
     """
+    check_finite(params, "fisher_rao_norm")
     _, tangent = jvp(lambda p: f(p, X), (params,), (params,))  # (N, out)
     return float(tangent.square().sum(-1).mean())
 
@@ -121,7 +133,11 @@ def path_norm(params: Params) -> float:
 
     Each unit's factor occurs once going in and once going out, so it cancels. Neyshabur and
     others, "Path-SGD", 2015. Cost: one pass.
+
+    Raises:
+        ValueError: non-finite θ.
     """
+    check_finite(params, "path_norm")
     names = weight_names(params)
     a = torch.ones_like(params[names[0]][:, 0])
     for weight in names:

@@ -34,11 +34,11 @@ def radial_power(theta_hat: Tensor, a: float, b: float) -> Bijection:
         )
 
     def inverse(theta: Tensor) -> Tensor:
-        u = theta - theta_hat
+        u = _offset(theta, theta_hat)
         return theta_hat + (_square(u) + b) ** a * u
 
     def forward(eta: Tensor) -> Tensor:
-        v = eta - theta_hat
+        v = _offset(eta, theta_hat)
         return theta_hat + (_solve_square(_square(v), a, b) + b) ** -a * v
 
     return Bijection(forward, inverse)
@@ -74,10 +74,19 @@ def psi(r: Tensor, *, r_hat: float, rho: float, delta: float) -> Tensor:
 
 
 def _along_rays(z: Tensor, centre: Tensor, r_hat: float, rho: float, delta: float) -> Tensor:
-    u = z - centre
+    u = _offset(z, centre)
     r2 = _square(u)
     r = torch.where(r2 > 0, r2, r_hat**2).sqrt()  # at the centre ψ(r)/r is what it is at r̂
     return centre + psi(r, r_hat=r_hat, rho=rho, delta=delta) / r * u
+
+
+def _offset(z: Tensor, centre: Tensor) -> Tensor:
+    if centre.ndim != 1 or z.shape[-1:] != centre.shape:
+        raise ValueError(
+            "a radial map needs points of shape (…, n) and a centre of shape (n,), got "
+            f"{tuple(z.shape)} and {tuple(centre.shape)}: each coordinate has its own distance."
+        )
+    return z - centre
 
 
 def _square(u: Tensor) -> Tensor:

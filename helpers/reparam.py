@@ -110,10 +110,11 @@ def weight_norm(
     vector. Onto, not a bijection: every αv with α > 0 is the same w (Salimans & Kingma 2016).
 
     Raises:
-        ValueError: an unknown block, non-finite θ, or a w (a column of w) that is zero.
+        ValueError: an unknown block or dim, non-finite θ, or a w (a column of w) that is zero.
     """
     check_finite(params, "weight_norm")
     _check_block("weight_norm", params, name)
+    _check_dim(params[name], dim, name)
     s = _norm(params[name], dim)
     if not bool((s > 0).all()):
         raise ValueError(
@@ -157,6 +158,14 @@ def _check_block(who: str, params: Params, name: str) -> None:
         raise ValueError(
             f"{who} needs a block among {', '.join(params)}, got {name!r}: "
             "only a block of the parameters can be rewritten."
+        )
+
+
+def _check_dim(block: Tensor, dim: int | None, name: str) -> None:
+    if dim is not None and not 0 <= dim < block.ndim:
+        raise ValueError(
+            f"weight_norm needs a dim from 0 to {block.ndim - 1}, got {dim}: "
+            f"it is the axis of {name} along which each unit has its scale."
         )
 
 

@@ -53,8 +53,8 @@ def volume_flatness(
     _check_height("volume_flatness", params, eps_height)
     D = _directions(params, directions, points)
     low, high = _window(window, D)
-    edges = [torch.linspace(float(a), float(b), points + 1) for a, b in zip(low, high)]
-    axes = [((e[1:] + e[:-1]) / 2).double() for e in edges]
+    steps = (torch.arange(points, dtype=torch.float64) + 0.5) / points
+    axes = [float(a) + float(b - a) * steps for a, b in zip(low, high)]
     Z = torch.cartesian_prod(*axes).reshape(-1, len(D)).to(D)  # (points^d, d)
     with torch.no_grad():
         values = vmap(lambda z: loss(perturb(params, z @ D)), chunk_size=512)(Z)
@@ -117,6 +117,9 @@ def disjoint_alpha(params: Params, r: float, *, up: str = "theta1") -> float:
     Raises:
         ValueError: r is not between 0 and ‖θ₁‖∞.
     """
+    check_finite(params, "disjoint_alpha")
+    if up not in params:
+        raise ValueError(f"disjoint_alpha needs a block among {', '.join(params)}, got {up!r}.")
     size = float(params[up].abs().max())
     if not 0 < r < size:
         raise ValueError(

@@ -21,6 +21,7 @@ from helpers.invariant import (
     relative_flatness,
     scaled_spectral_norm,
 )
+from helpers.lanczos import lanczos
 from helpers.params import flatten, weight_names
 from helpers.symmetry import alpha_scale, scale_units
 
@@ -151,15 +152,27 @@ def test_bad_input_is_a_sentence():
         scaled_spectral_norm(case.loss, case.params, {"theta1": torch.ones(2, 2)})
     with pytest.raises(ValueError, match="scaled_spectral_norm needs finite parameters, got 4"):
         adaptive_sharpness(case.loss, {**case.params, "theta1": case.params["theta1"] * math.nan})
-    with pytest.raises(ValueError, match="scaled_spectral_norm needs a residual below 1e-300"):
-        large = build([9, 9, 2], 0, where="off")
-        scaled_spectral_norm(large.loss, large.params, large.params, tol=1e-300)
+    with pytest.raises(ValueError, match="needs a weight matrix among theta1, theta2, got 'b1'"):
+        relative_flatness(case.loss, case.params, "b1")
+    broken = {**case.params, "theta2": case.params["theta2"] * math.inf}
+    with pytest.raises(ValueError, match="path_norm needs finite parameters, got 2"):
+        path_norm(broken)
+    with pytest.raises(ValueError, match="fisher_rao_norm needs finite parameters, got 2"):
+        fisher_rao_norm(case.f, broken, case.X)
     for rho, eta in ((0, 0), (-1, 0), (1, -1), (math.inf, 0)):
         with pytest.raises(ValueError, match="adaptive_step needs rho > 0 and eta >= 0, got"):
             adaptive_step(case.loss, case.params, rho, eta=eta)
     minimum = build([2, 2, 1], 0)
     with pytest.raises(ValueError, match="adaptive_step needs a slope, got ‖T∇L‖ = 0"):
         adaptive_step(minimum.loss, minimum.params, 0.1)
+
+
+def test_no_convergence_is_said(monkeypatch):
+    case = build([9, 9, 2], 0, where="off")
+    short = lambda *args, **knobs: lanczos(*args, **knobs, max_products=2)  # noqa: E731
+    monkeypatch.setattr("helpers.invariant.lanczos", short)
+    with pytest.raises(ValueError, match="scaled_spectral_norm needs a residual below 1e-06 of"):
+        adaptive_sharpness(case.loss, case.params)
 
 
 def test_off_is_relative():

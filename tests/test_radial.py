@@ -214,3 +214,16 @@ def test_radii_must_lie_inside_the_ball(knobs, name):
     r_hat, rho, delta = knobs
     with pytest.raises(ValueError, match=f"radial_map needs 0 < {name} < delta, got {name}="):
         radial_map(torch.zeros(2), r_hat=r_hat, rho=rho, delta=delta)
+
+
+@pytest.mark.parametrize(("point", "centre"), [((6,), (5,)), ((6,), (1,)), ((6,), ()), ((), (1,))])
+def test_points_and_centre_have_the_same_coordinates(point, centre):
+    for g in (
+        radial_power(torch.zeros(centre), 0.5, 1.0),
+        radial_map(torch.zeros(centre), r_hat=0.5, rho=0.2, delta=1.0),
+    ):
+        for move in (g.forward, g.inverse):
+            with pytest.raises(
+                ValueError, match=r"a radial map needs points of shape \(…, n\) and"
+            ):
+                move(torch.zeros(point))

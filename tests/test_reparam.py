@@ -209,6 +209,8 @@ def test_nan_zero_and_unknown_blocks_are_refused():
         weight_norm(case.loss, {**case.params, "theta2": 0 * case.params["theta2"]}, "theta2")
     with pytest.raises(ValueError, match="weight_norm needs a block among .*, got 'theta9'"):
         weight_norm(case.loss, case.params, "theta9")
+    with pytest.raises(ValueError, match="weight_norm needs a dim from 0 to 1, got 2: it is the"):
+        weight_norm(case.loss, case.params, dim=2)
     with pytest.raises(ValueError, match="scale_direction needs a block among .* 'theta1.v'"):
         scale_direction(case.params, 2.0)
 

@@ -223,3 +223,10 @@ def test_boxes_do_not_touch_zero(r):
     params = {"theta1": torch.tensor([[1.5, -1.0]]), "theta2": torch.ones(2, 1)}
     with pytest.raises(ValueError, match="disjoint_alpha needs 0 < r < 1.5, got"):
         disjoint_alpha(params, r)
+
+
+def test_the_first_layer_has_to_exist():
+    with pytest.raises(ValueError, match="disjoint_alpha needs a block among theta1, got 'theta9'"):
+        disjoint_alpha({"theta1": torch.ones(1, 1)}, 0.5, up="theta9")
+    with pytest.raises(ValueError, match="disjoint_alpha needs finite parameters, got 1"):
+        disjoint_alpha({"theta1": torch.full((1, 1), NAN)}, 0.5)
