@@ -29,14 +29,14 @@ GROUPS = {
     "inputs": ("with_inputs", "scale_inputs", "whiten_inputs", "warp_inputs"),
     # a loss, and a minimum of it
     "losses": ("squared_error", "cross_entropy", "accuracy", "predictions"),
+    "loader": ("LoaderLoss", "over_loader"),
     "train": ("Trained", "descend"),
     # measures of sharpness
     "lanczos": ("Eigen",),
     "reduced_basis": (),
-    "curvature": (
-        *("gradient", "hvp", "hessian_operator", "dense_hessian"),
-        *("top_eigenvalues", "spectral_norm", "trace", "Estimate"),
-    ),
+    "workers": (),
+    "products": ("gradient", "hvp", "hessian_operator", "dense_hessian"),
+    "curvature": ("top_eigenvalues", "spectral_norm", "trace", "Estimate"),
     "gauss_newton": ("layer_traces", "gauss_newton_operator"),
     "spectrum": ("Density", "spectral_density", "trace_plus"),
     "flatness": (

@@ -12,10 +12,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from helpers.lanczos import Eigen, Product, lanczos
-from helpers.params import Params, check_finite, flatten, unflatten
+from helpers.lanczos import Eigen, lanczos
+from helpers.params import Params, flatten
+from helpers.products import LossFn, dense_hessian, gradient, hessian_operator, hvp
 
-LossFn = Callable[[Params], Tensor]
+__all__ = [
+    "Estimate",
+    "LossFn",
+    "dense_hessian",
+    "gradient",
+    "hessian_operator",
+    "hvp",
+    "spectral_norm",
+    "top_eigenvalues",
+    "trace",
+]
 
 
 @dataclass(frozen=True)
@@ -24,67 +35,6 @@ class Estimate:
 
     value: float
     standard_error: float
-
-
-def gradient(loss: LossFn, params: Params) -> Tensor:
-    """Return ∇L(θ) as a flat vector, shape (n,). Cost: one gradient."""
-    return _kept_gradient(loss, params)[0].detach()
-
-
-def hvp(loss: LossFn, params: Params, v: Tensor) -> Tensor:
-    """Return Hess L(θ) v for a flat direction v, shape (n,). Cost: about three gradients."""
-    return hessian_operator(loss, params)(v)
-
-
-def hessian_operator(loss: LossFn, params: Params) -> Product:
-    """Return the map v ↦ Hess L(θ) v; v is (n,), or (m, n) for m products at once.
-
-    Hess L(θ) v = ∇_θ ⟨∇L(θ), v⟩: the graph of the gradient is made once and kept, so that each
-    further product costs about two gradients. In ReLU nets this is the Hessian of the piece of L
-    that θ lies in; kinks carry no curvature that automatic differentiation could see.
-
-    Raises:
-        ValueError: non-finite θ or gradient, or a v of the wrong shape.
-    """
-    g, theta = _kept_gradient(loss, params)
-
-    def product(v: Tensor) -> Tensor:
-        if v.shape[-1:] != g.shape or v.ndim > 2:
-            raise ValueError(
-                f"a Hessian-vector product needs v of shape ({len(g)},) or (m, {len(g)}), "
-                f"got {tuple(v.shape)}: one entry for each parameter."
-            )
-        if not g.requires_grad:  # L is linear in θ
-            return torch.zeros_like(v)
-        (Hv,) = torch.autograd.grad(
-            g, theta, v, retain_graph=True, is_grads_batched=v.ndim == 2, materialize_grads=True
-        )
-        return Hv
-
-    return product
-
-
-def _kept_gradient(loss: LossFn, params: Params) -> tuple[Tensor, Tensor]:
-    check_finite(params, "the curvature of L")
-    theta = flatten(params).detach().requires_grad_()  # (n,)
-    with torch.enable_grad():
-        value = loss(unflatten(theta, params))
-        (g,) = torch.autograd.grad(value, theta, create_graph=True, materialize_grads=True)
-    if not bool(torch.isfinite(g).all()):
-        raise ValueError(
-            f"the curvature of L needs a finite gradient, got L = {value.item()} with NaN or "
-            "infinite slopes: the loss overflows at these parameters."
-        )
-    return g, theta
-
-
-def dense_hessian(loss: LossFn, params: Params) -> Tensor:
-    """Return Hess L(θ), symmetric, shape (n, n). Cost: about 2n gradients and n² numbers."""
-    product = hessian_operator(loss, params)
-    theta = flatten(params)
-    eye = torch.eye(len(theta), dtype=theta.dtype, device=theta.device)
-    H = torch.cat([product(rows) for rows in eye.split(64)])
-    return (H + H.T) / 2
 
 
 def top_eigenvalues(

@@ -1,0 +1,110 @@
+"""Products with the Hessian of L at θ, never the matrix itself (Pearlmutter 1994).
+
+A product costs about two gradients once the graph of the first gradient is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from helpers.lanczos import Product
+from helpers.params import Params, check_finite, flatten, unflatten
+from helpers.workers import add_up, is_in_pieces, pieces
+
+LossFn = Callable[[Params], Tensor]
+
+
+def gradient(loss: LossFn, params: Params) -> Tensor:
+    """Return ∇L(θ) as a flat vector, shape (n,). Cost: one gradient."""
+    if is_in_pieces(loss):
+        terms = (w * _kept_gradient(part, params)[0].detach() for w, part in pieces(loss))
+        return add_up(sum(terms, torch.zeros_like(flatten(params))))
+    return _kept_gradient(loss, params)[0].detach()
+
+
+def hvp(loss: LossFn, params: Params, v: Tensor) -> Tensor:
+    """Return Hess L(θ) v for a flat direction v, shape (n,). Cost: about three gradients."""
+    return hessian_operator(loss, params)(v)
+
+
+def hessian_operator(loss: LossFn, params: Params) -> Product:
+    """Return the map v ↦ Hess L(θ) v; v is (n,), or (m, n) for m products at once.
+
+    Hess L(θ) v = ∇_θ ⟨∇L(θ), v⟩: the graph of the gradient is made once and kept, so that each
+    further product costs about two gradients. In ReLU nets this is the Hessian of the piece of L
+    that θ lies in; kinks carry no curvature that automatic differentiation could see. A loss over a
+    loader or on several workers adds up its pieces instead, and keeps no batch in memory.
+
+    Raises:
+        ValueError: non-finite θ or gradient, no gradient at all, or a v of the wrong shape.
+    """
+    if is_in_pieces(loss):
+        return _summed_operator(loss, params)
+    return _kept_operator(loss, params)
+
+
+def _summed_operator(loss: LossFn, params: Params) -> Product:
+    """Return v ↦ Σ w · Hess(part) v, over the batches of a loader and over the workers."""
+    kept = None
+    if not hasattr(loss, "parts"):  # one share of tensors: its graph fits, and stays
+        kept = [(w, _kept_operator(part, params)) for w, part in pieces(loss)]
+
+    def product(v: Tensor) -> Tensor:
+        terms = kept or ((w, _kept_operator(part, params)) for w, part in pieces(loss))
+        return add_up(sum((w * H(v) for w, H in terms), torch.zeros_like(v)))
+
+    return product
+
+
+def _kept_operator(loss: LossFn, params: Params) -> Product:
+    g, theta = _kept_gradient(loss, params)
+
+    def product(v: Tensor) -> Tensor:
+        if v.shape[-1:] != g.shape or v.ndim > 2:
+            raise ValueError(
+                f"a Hessian-vector product needs v of shape ({len(g)},) or (m, {len(g)}), "
+                f"got {tuple(v.shape)}: one entry for each parameter."
+            )
+        if not g.requires_grad:  # L is linear in θ
+            return torch.zeros_like(v)
+        (Hv,) = torch.autograd.grad(
+            g, theta, v, retain_graph=True, is_grads_batched=v.ndim == 2, materialize_grads=True
+        )
+        return Hv
+
+    return product
+
+
+def _kept_gradient(loss: LossFn, params: Params) -> tuple[Tensor, Tensor]:
+    check_finite(params, "the curvature of L")
+    theta = flatten(params).detach().requires_grad_()  # (n,)
+    with torch.enable_grad():
+        value = loss(unflatten(theta, params))
+        _check_differentiable(value)
+        (g,) = torch.autograd.grad(value, theta, create_graph=True, materialize_grads=True)
+    if not bool(torch.isfinite(g).all()):
+        raise ValueError(
+            f"the curvature of L needs a finite gradient, got L = {value.item()} with NaN or "
+            "infinite slopes: the loss overflows at these parameters."
+        )
+    return g, theta
+
+
+def _check_differentiable(value: Tensor) -> None:
+    if not value.requires_grad:
+        raise ValueError(
+            f"the curvature of L needs a loss that can be differentiated, got {value} without a "
+            "gradient: something between θ and L is detached or rounds."
+        )
+
+
+def dense_hessian(loss: LossFn, params: Params) -> Tensor:
+    """Return Hess L(θ), symmetric, shape (n, n). Cost: about 2n gradients and n² numbers."""
+    product = hessian_operator(loss, params)
+    theta = flatten(params)
+    eye = torch.eye(len(theta), dtype=theta.dtype, device=theta.device)
+    H = torch.cat([product(rows) for rows in eye.split(64)])
+    return (H + H.T) / 2
