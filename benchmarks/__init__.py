@@ -1,0 +1,1 @@
+"""The helpers beside PyHessian, curvlinops and hessian-eigenthings: `make bench`."""

@@ -1,0 +1,199 @@
+"""Measure and print the tables; with --write, put them into benchmarks/README.md as well.
+
+Contenders are interleaved: each round runs all of them, so that a busy machine slows all alike.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import statistics
+import time
+import warnings
+from pathlib import Path
+
+import torch
+
+from benchmarks.contenders import DENSITY, TOP, TRACE, ours_sweep
+from benchmarks.problems import ERROR, cnn, mlp
+from helpers.curvature import gradient, hessian_operator
+from helpers.params import flatten
+
+README = Path(__file__).with_name("README.md")
+CLOCK = time.perf_counter  # or the processor's time, with --cpu
+PROBES = torch.logspace(-2, 2, 5, dtype=torch.float64)  # where peers are timed, of 41 or 401
+
+
+def seconds(call):
+    begin = CLOCK()
+    call()
+    return CLOCK() - begin
+
+
+def interleaved(calls, rounds):
+    """The median seconds of each call over `rounds` rounds, after one round to warm up."""
+    times = {name: [] for name in calls}
+    for round_ in range(rounds + 1):
+        for name, call in calls.items():
+            spent = seconds(call)
+            if round_:
+                times[name].append(spent)
+    return {name: statistics.median(spent) for name, spent in times.items()}
+
+
+def cheapest(answer, ladder, truth, error):
+    """The first setting whose answer is within `error` of the truth, or None."""
+    for setting in ladder:
+        torch.manual_seed(0)
+        found = torch.as_tensor(answer(setting), dtype=torch.float64)
+        if float((found / truth.cpu() - 1).abs().max()) <= error:
+            return setting
+    return None
+
+
+def ready(contenders, truth, error):
+    """One call for each contender at its cheapest setting; those that never reach it drop out."""
+    calls = {}
+    for name, (answer, ladder) in contenders.items():
+        setting = cheapest(answer, ladder, truth, error)
+        if setting is not None:
+            calls[name] = lambda a=answer, s=setting: a(s)
+    return calls
+
+
+def asked(contenders, *question):
+    """The contenders with their question filled in: what is left to choose is the setting."""
+    return {
+        name: (lambda s, a=answer: a(*question, s), ladder)
+        for name, (answer, ladder) in contenders.items()
+    }
+
+
+def row(task, times, unit):
+    """A line of the table: each contender's time, ours over the fastest peer, ours in gradients."""
+    peers = {name: spent for name, spent in times.items() if name != "ours"}
+    best = min(peers.values(), default=float("nan"))
+    cells = [f"{1e3 * times[name]:.1f}" if name in times else "missed" for name in TOP]
+    cells += [f"{times['ours'] / best:.3f}", f"{times['ours'] / unit:.0f}"]
+    return f"| {task} | {' | '.join(cells)} |"
+
+
+def gradient_seconds(problem, rounds):
+    return interleaved({"g": lambda: gradient(problem.loss, problem.params)}, 5 * rounds)["g"]
+
+
+def sweep_calls(problem, count):
+    """Ours for all α; the peers at five of them, to be multiplied by count / 5."""
+    amounts = torch.logspace(-2, 2, count, dtype=torch.float64)
+    twins = [problem.twin(float(alpha)) for alpha in PROBES]
+    truth = torch.cat([twin.top() for twin in twins])
+
+    def at_probes(answer):
+        return lambda setting: torch.stack([answer(twin, 1, setting)[0] for twin in twins])
+
+    each = max(1, (count - 1) // 4)
+    ladders = {name: ladder for name, (_, ladder) in TOP.items()}
+    answers = {name: at_probes(answer) for name, (answer, _) in TOP.items()}
+    answers["ours"] = lambda tol: ours_sweep(problem, amounts, tol).values[::each, 0]
+    return ready({n: (answers[n], ladders[n]) for n in TOP}, truth, ERROR)
+
+
+def sweep_rows(problem, rounds, unit):
+    for count in (41, 401):
+        times = interleaved(sweep_calls(problem, count), rounds)
+        for name in set(times) - {"ours"}:
+            times[name] *= count / len(PROBES)
+        yield row(f"λ_max at {count} α, {problem.name}", times, unit)
+
+
+def top_rows(problem, rounds, unit):
+    for k, task in ((1, "λ_max"), (10, "top 10")):
+        calls = ready(asked(TOP, problem, k), problem.top(k), ERROR)
+        yield row(f"{task}, {problem.name}", interleaved(calls, rounds), unit)
+
+
+def trace_row(problem, rounds, unit):
+    truth = torch.tensor(TRACE["ours"][0](problem, 0), dtype=torch.float64)
+    calls = ready(asked(TRACE, problem), truth, 1e-2)
+    return row(f"trace to 1 %, {problem.name}", interleaved(calls, rounds), unit)
+
+
+def density_row(problem, rounds, unit):
+    calls = {name: lambda a=answer: a(problem, 40) for name, answer in DENSITY.items()}
+    return row(f"density, 4 × 40 steps, {problem.name}", interleaved(calls, rounds), unit)
+
+
+def block_rows(problem, rounds, unit):
+    """Gradients for each vector of a block of 1, 8 and 32."""
+    product, theta = hessian_operator(problem.loss, problem.params), flatten(problem.params)
+    blocks = {m: torch.randn(m, len(theta)).to(theta) for m in (1, 8, 32)}
+    calls = {m: lambda V=V: product(V if len(V) > 1 else V[0]) for m, V in blocks.items()}
+    times = interleaved({"g": lambda: gradient(problem.loss, problem.params), **calls}, 3 * rounds)
+    cells = " | ".join(f"{times[m] / m / times['g']:.2f}" for m in blocks)
+    yield f"| {problem.name} | {cells} |"
+
+
+def report(rounds, names):
+    problems = [mlp(name) for name in names if name.startswith("mlp")]
+    problems += [cnn()] if "small cnn" in names else []
+    head = [
+        "| task | ours, ms | PyHessian | eigenthings | curvlinops | ours / best peer | gradients |"
+    ]
+    lines, blocks = [*head, "|---|---|---|---|---|---|---|"], []
+    for problem in problems:
+        unit = gradient_seconds(problem, rounds)
+        for part in (sweep_rows, top_rows):
+            lines += say(part(problem, rounds, unit))
+        if problem.name.startswith("mlp"):
+            lines += say([trace_row(problem, rounds, unit)])
+        lines += say([density_row(problem, rounds, unit)])
+        blocks += say(block_rows(problem, rounds, unit))
+    return "\n".join([*where(rounds), "", *lines, "", BLOCKS, *blocks])
+
+
+BLOCKS = "\n".join(
+    [
+        "One product, in gradients, for each vector of a block:",
+        "",
+        "| net | 1 | 8 | 32 |",
+        "|---|---|---|---|",
+    ]
+)
+
+
+def say(lines):
+    lines = list(lines)
+    print(*lines, sep="\n", flush=True)
+    return lines
+
+
+def where(rounds):
+    load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
+    yield (
+        f"{datetime.date.today()}, torch {torch.__version__}, float32, {os.cpu_count()} cores "
+        f"({torch.get_num_threads()} threads, {platform.machine()}), medians of {rounds} rounds "
+        f"of {CLOCK.__name__.replace('_', ' ')}, load average when it ended {load}."
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--nets", nargs="*", default=["mlp 1k", "mlp 9k", "mlp 300k", "small cnn"])
+    parser.add_argument("--write", action="store_true", help="put the tables into README.md")
+    parser.add_argument("--cpu", action="store_true", help="processor time, for a busy machine")
+    given = parser.parse_args()
+    global CLOCK
+    CLOCK = time.process_time if given.cpu else time.perf_counter
+    warnings.simplefilter("ignore")
+    tables = report(given.rounds, given.nets)
+    print(tables)
+    if given.write:
+        before, _, rest = README.read_text(encoding="utf-8").partition("<!-- tables -->")
+        after = rest.partition("<!-- end -->")[2]
+        text = f"{before}<!-- tables -->\n\n{tables}\n\n<!-- end -->{after}"
+        README.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
