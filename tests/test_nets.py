@@ -72,6 +72,17 @@ def test_definition_4_tells_the_activations_apart(activation, yes, ledger):
     ledger("definition-4", error=float(differs == yes), tol=0)
 
 
+def test_definition_4_asks_for_every_factor():
+    """Multiplying by ten only shifts the phase of this one; multiplying by 0.7 does not."""
+
+    def phi(z):
+        return z * (2 + torch.sin(2 * torch.pi * z.abs().clamp_min(1e-300).log10()))
+
+    z = torch.linspace(-3, 3, 60, dtype=torch.float64)
+    assert off(phi(0.1 * z), 0.1 * phi(z)) < 1e-12
+    assert not is_positively_homogeneous(phi)
+
+
 @law(100)
 @given(alpha=st.floats(0, 1e6), z=st.floats(-1e6, 1e6))
 def test_theorem_1_for_any_factor(alpha, z, ledger):
