@@ -194,7 +194,7 @@ NOT_PROSE = [
     re.compile(r"^\\begin\{(\w+\*?)\}.*?\\end\{\1\}", re.M | re.S),
     re.compile(r"(`+)[^`]+\1"),  # code and roles
     re.compile(r"^:{3,}.*$|^:[\w-]+:.*$", re.M),  # directives and their options
-    re.compile(r"\]\([^)]*\)|<https?://[^>]*>|https?://\S+"),  # addresses
+    re.compile(r"\]\([^)]*\)|<https?://[^>]*>|https?://\S+|href=\"[^\"]*\""),  # addresses
 ]
 MEASURED = re.compile(
     r"\d+\.\d+(?:[eE][-+]?\d+)?|\d[eE][-+]?\d+|\d+\s?(?:%|per cent\b)"

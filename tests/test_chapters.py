@@ -151,6 +151,7 @@ def test_a_planted_fault_is_named(change, sentence):
         "Sections 3 and 4.1, 4.2 of arXiv 1703.04933, Python 3.10 and torch 2.13 (CC BY 4.0).",
         "The step $\\eta = 0.1$ is `lr=0.1`, and [here](https://x.org/1.5) {cite}`dinh2017`.",
         "The digits are 1,797 images. <!-- given -->",
+        'Show <a href="../index.html#needle:alpha=0.01">the needle</a>.',
         "```python\nx = 0.5\n```",
         ":::{figure} a.svg\n:width: 12.5%\nA caption.\n:::",
         "$$\nx = 0.25\n$$",

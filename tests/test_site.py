@@ -250,11 +250,15 @@ def test_the_first_load_is_light(open_page):
     assert weigh(tab.asked) <= FIRST_LOAD
 
 
+# In a drawing `a.href` is an object, so the attribute is resolved by hand.
+HREFS = "all => all.map(a => new URL(a.getAttribute('href'), document.baseURI).href)"
+
+
 def test_every_local_link_has_a_target(open_page, site):
     missing = []
     for page in PAGES:
         tab = open_page(page, java_script_enabled=False)
-        for url in tab.eval_on_selector_all("a[href]", "all => all.map(a => a.href)"):
+        for url in tab.eval_on_selector_all("a[href]", HREFS):
             path = Path(unquote(urlparse(url).path))
             if url.startswith("file:") and not path.exists():
                 missing.append(f"{page} links to {path.relative_to(site)}")
