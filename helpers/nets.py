@@ -114,9 +114,22 @@ def functional(
 
     The parameters are copies; the module itself is never changed. Buffers, such as batch norm's
     running statistics, stay those of the module.
+
+    Raises:
+        ValueError: dropout in training mode.
     """
+    _check_still(module)
 
     def f(params: Params, x: Tensor) -> Tensor:
         return functional_call(module, params, (x,))
 
     return f, {name: p.detach().clone() for name, p in module.named_parameters()}
+
+
+def _check_still(module: torch.nn.Module) -> None:
+    for name, layer in module.named_modules():
+        if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.training and layer.p > 0:
+            raise ValueError(
+                f"functional needs the same function at every call, got {type(layer).__name__} at "
+                f"{name} in training mode: call module.eval() first."
+            )

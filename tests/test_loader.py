@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from helpers.curvature import dense_hessian, gradient, hvp, top_eigenvalues, trace
 from helpers.loader import over_loader
 from helpers.losses import cross_entropy
-from helpers.nets import init_net, relu_net
+from helpers.nets import functional, init_net, relu_net
 from helpers.params import flatten
 from helpers.sweep import curvature_sweep
 
@@ -119,3 +119,10 @@ def test_a_sum_is_not_a_mean():
 def test_a_detached_loss_is_one_sentence():
     with refused("needs a loss that can be differentiated"):
         gradient(lambda params: params["theta1"].detach().sum(), PARAMS)
+
+
+def test_dropout_in_training_mode_is_refused_and_dropout_at_rest_is_not():
+    module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout(0.5))
+    with refused("got Dropout at 1 in training mode"):
+        functional(module)
+    functional(module.eval())
