@@ -184,7 +184,7 @@ STATEMENTS = (
     Statement(
         "theorem-2",
         "Theorem 2",
-        "If θ₁ ≠ 0 and θ₂ ≠ 0, C(L, θ, ε) has infinite volume for every ε > 0.",
+        "At a minimum with θ₁ ≠ 0 and θ₂ ≠ 0, C(L, θ, ε) has infinite volume for every ε > 0.",
         f"{INFINITE}#theorem-2",
         "helpers.volume.disjoint_alpha",
         "proved",
@@ -240,7 +240,7 @@ STATEMENTS = (
     Statement(
         "theorem-5",
         "Theorem 5",
-        "With r = rank H, some α lifts r − min n_k eigenvalues of the Hessian above M.",
+        "At a minimum with r = rank H, some α lifts r − min n_k eigenvalues of the Hessian above M.",
         f"{MANY}#theorem-5",
         "helpers.symmetry.scale_layers",
         "often misquoted",
@@ -296,7 +296,7 @@ STATEMENTS = (
     Statement(
         "figure-5",
         "Figure 5",
-        "η = (r² + b)^a (θ − θ̂) is a bijection for a > −½ and makes the Hessian at θ̂ b^(−2a) H.",
+        "η = (r² + b)^a (θ − θ̂), a > −½, b > 0, is a bijection; it makes the Hessian at θ̂ b^(−2a) H.",
         f"{MODEL}#figure-5",
         "helpers.radial.radial_power",
         "checked",
