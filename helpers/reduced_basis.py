@@ -23,7 +23,7 @@ class Groups:
     """The entries of θ in groups on which every D is constant."""
 
     of: Tensor  # (n,) the group of each entry, 0 … G−1
-    order: Tensor  # (n,) the entries sorted by group
+    order: Tensor | None  # (n,) the entries sorted by group; None where they are
     sizes: list[int]  # entries in each group
 
 
@@ -36,6 +36,15 @@ class ReducedBasis:
     Q: Tensor  # (m, n) orthonormal rows
     HQ: Tensor  # (m, n) H q for each row, one product each
     group: Tensor  # (m,) the group that each row lives in, on the CPU
+
+
+@dataclass(frozen=True)
+class View:
+    """What a reduced basis says about D H D, once for all D."""
+
+    T: Tensor  # (m, m) QHQᵀ, float64 on the CPU
+    E: Tensor  # (m, n) what the images stick out of the basis
+    grams: Tensor  # (G, m, m) E_g E_gᵀ for each group g, float64 on the CPU
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,9 @@ def empty_basis(product: Product, of: Tensor, like: Tensor) -> ReducedBasis:
 
     `of` (n,) numbers the group of each entry.
     """
-    groups = Groups(of, of.argsort(stable=True), torch.bincount(of).tolist())
+    in_order = bool((of.diff() >= 0).all())
+    order = None if in_order else of.argsort(stable=True)
+    groups = Groups(of, order, torch.bincount(of).tolist())
     none = like.new_empty(0, len(like))
     return ReducedBasis(product, groups, none, none, torch.empty(0, dtype=torch.long))
 
@@ -85,24 +96,24 @@ def extend_at_random(basis: ReducedBasis, generator: torch.Generator) -> Reduced
     return basis
 
 
-def outside(basis: ReducedBasis) -> Tensor:
-    """Return E = HQ − (HQ Qᵀ) Q, shape (m, n): the part of each image that the basis misses.
+def view(basis: ReducedBasis) -> View:
+    """Return T = HQ Qᵀ, the part E = HQ − T Q of each image that the basis misses, and E_g E_gᵀ.
 
     The residual of a Ritz pair (λ, Qᵀw) of D H D is D Eᵀ Δ w: everything inside the basis cancels
     by construction, so no digit is lost in subtracting λv from D H D v.
     """
-    return basis.HQ - (basis.HQ @ basis.Q.T) @ basis.Q
-
-
-def group_grams(basis: ReducedBasis, E: Tensor) -> Tensor:
-    """Return E_g E_gᵀ for each group g, shape (G, m, m): what the length of a residual needs."""
-    parts = E[:, basis.groups.order].split(basis.groups.sizes, dim=1)
-    return torch.stack([(part @ part.T).double().cpu() for part in parts])
+    T = basis.HQ @ basis.Q.T
+    E = basis.HQ - T @ basis.Q
+    by_group = E if basis.groups.order is None else E[:, basis.groups.order]
+    parts = by_group.split(basis.groups.sizes, dim=1)
+    grams = torch.stack([part @ part.T for part in parts]).double().cpu()
+    T = T.double().cpu()
+    return View((T + T.T) / 2, E, grams)
 
 
 def ritz_sweep(
     basis: ReducedBasis,
-    grams: Tensor,
+    seen: View,
     factors: Tensor,
     k: int,
     by: Callable[[Tensor], Tensor] = lambda values: values,
@@ -112,33 +123,29 @@ def ritz_sweep(
     These are the eigenvalues of Δ (QHQᵀ) Δ, Rayleigh–Ritz: never above λ_max. Cost: an m × m
     eigenproblem for each row, and no product.
     """
-    small = (basis.Q @ basis.HQ.T).double().cpu()
-    small = (small + small.T) / 2
-    pieces = [_ritz(small, grams, basis.group, d, k, by) for d in factors.split(CHUNK)]
+    pieces = [_ritz(basis.group, seen, d, k, by) for d in factors.split(CHUNK)]
     return Ritz(*(torch.cat(field) for field in zip(*pieces, strict=True)))
 
 
-def _ritz(small, grams, group, d, k, by):
+def _ritz(group, seen, d, k, by):
     delta = d[:, group]  # (A, m)
-    values, W = torch.linalg.eigh(delta[:, :, None] * small * delta[:, None, :])
+    values, W = torch.linalg.eigh(delta[:, :, None] * seen.T * delta[:, None, :])
     scale = values.abs().amax(1)
     first = by(values).argsort(dim=1, descending=True)[:, :k]
     values = values.gather(1, first)
-    W = W.gather(2, first[:, None, :].expand(-1, len(small), -1))  # (A, m, k)
+    W = W.gather(2, first[:, None, :].expand(-1, len(group), -1))  # (A, m, k)
     Y = delta[:, :, None] * W
-    gram = torch.tensordot(d.square(), grams, 1)  # (A, m, m), Σ_g d_g² E_g E_gᵀ
-    squares = torch.einsum("aik,aij,ajk->ak", Y, gram, Y)
+    gram = torch.tensordot(d.square(), seen.grams, 1)  # (A, m, m), Σ_g d_g² E_g E_gᵀ
+    squares = (Y * (gram @ Y)).sum(1)
     return values, W, squares.clamp_min(0).sqrt(), scale
 
 
-def largest_part(
-    basis: ReducedBasis, E: Tensor, grams: Tensor, d: Tensor, w: Tensor
-) -> tuple[Tensor, int]:
+def largest_part(basis: ReducedBasis, seen: View, d: Tensor, w: Tensor) -> tuple[Tensor, int]:
     """Return the part (n,) of the residual D Eᵀ Δ w in the group where it is longest, and g.
 
     `d` (G,) is one diagonal, `w` (m,) the weights of one Ritz vector.
     """
     y = d[basis.group] * w
-    squares = d.square() * torch.einsum("i,gij,j->g", y, grams, y)
+    squares = d.square() * ((seen.grams @ y) @ y)
     g = int(squares.argmax())
-    return torch.where(basis.groups.of == g, y.to(E) @ E, 0), g
+    return torch.where(basis.groups.of == g, y.to(seen.E) @ seen.E, 0), g

@@ -21,10 +21,9 @@ from helpers.reduced_basis import (
     empty_basis,
     extend,
     extend_at_random,
-    group_grams,
     largest_part,
-    outside,
     ritz_sweep,
+    view,
 )
 
 
@@ -132,8 +131,7 @@ def _greedy(
     handful = torch.linspace(0, len(factors) - 1, min(len(factors), 9)).round().long().unique()
     while True:
         basis = _serve(basis, factors[handful], goal, generator)
-        grams = group_grams(basis, outside(basis))
-        ritz = ritz_sweep(basis, grams, factors, min(goal.k, len(basis.Q)), goal.by)
+        ritz = ritz_sweep(basis, view(basis), factors, min(goal.k, len(basis.Q)), goal.by)
         if goal.reached(ritz) or len(basis.Q) >= goal.max_products:
             return basis, ritz
         handful = torch.cat([handful, goal.relative(ritz).amax(1).argmax()[None]])
@@ -146,13 +144,12 @@ def _serve(
     if not len(basis.Q):
         basis = extend_at_random(basis, generator)
     while len(basis.Q) < goal.max_products:
-        E = outside(basis)
-        grams = group_grams(basis, E)
-        ritz = ritz_sweep(basis, grams, factors, min(goal.k, len(basis.Q)), goal.by)
+        seen = view(basis)
+        ritz = ritz_sweep(basis, seen, factors, min(goal.k, len(basis.Q)), goal.by)
         if goal.reached(ritz):
             break
         i, j = divmod(int(goal.relative(ritz).argmax()), ritz.values.shape[1])
-        grown = extend(basis, *largest_part(basis, E, grams, factors[i], ritz.weights[i, :, j]))
+        grown = extend(basis, *largest_part(basis, seen, factors[i], ritz.weights[i, :, j]))
         closed = grown is basis  # H maps the basis into itself
         basis = extend_at_random(basis, generator) if closed else grown
     return basis
