@@ -37,8 +37,8 @@ lint: $(READY)  ## format and check the code, notebooks too
 pdf: book  ## print the site into _build/pdf/book.pdf
 	$(BIN)/python book/_ext/print_pdf.py
 
-bench: book  ## measure the book and its peers, print the tables
-	$(BIN)/python -m benchmarks
+bench: $(READY)  ## time the helpers beside their peers, print the tables
+	$(BIN)/python -m pip install -q -r requirements-bench.txt && $(BIN)/python -m benchmarks
 
 set-repository: $(READY)  ## point the book at a fork: make set-repository URL=https://github.com/you/fork
 	$(BIN)/python book/_ext/repository.py "$(URL)"
