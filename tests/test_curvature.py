@@ -121,6 +121,13 @@ def test_a_warm_start_saves_products():
     assert warm.products < cold.products
 
 
+def test_the_spectral_norm_of_a_saddle_is_the_size_of_its_steepest_descent():
+    saddle = lambda p: p["w"][0] ** 2 / 2 - 3 * p["w"][1] ** 2 / 2  # noqa: E731
+    params = {"w": torch.zeros(2, dtype=torch.float64)}
+    assert spectral_norm(saddle, params) == pytest.approx(3)
+    assert float(top_eigenvalues(saddle, params).values[0]) == pytest.approx(1)
+
+
 def test_hutchinson_is_unbiased_within_its_own_error():
     case = build([6, 5, 2], 0, n=50, where="off")
     exact = trace(case.loss, case.params).value

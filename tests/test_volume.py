@@ -104,8 +104,15 @@ def test_the_component_is_what_a_flood_fill_reaches(seed, eps):
             there = theta + a * D[0] + b * D[1]
             moved = {"theta1": there[:4].reshape(2, 2), "theta2": there[4:].reshape(2, 1)}
             below[i, j] = float(case.loss(moved)) < eps
-    home = (15, 15)
-    assert set(zip(*map(np.ndarray.tolist, np.nonzero(found.inside)))) == flood(below, home)
+    reached = flood(below, (15, 15))
+    assert found.cut == any(i in (0, 30) or j in (0, 30) for i, j in reached)
+    inner = [
+        (i, j) for i, j in reached if {(i + 1, j), (i - 1, j), (i, j + 1), (i, j - 1)} <= reached
+    ]
+    touches = sum(i in (0, 30) or j in (0, 30) for i, j in reached)
+    rim = len(reached) - len(inner)
+    assert rim - touches <= round(found.rim / (4 / 31) ** 2) <= rim
+    assert set(zip(*map(np.ndarray.tolist, np.nonzero(found.inside)))) == reached
     assert found.value == pytest.approx(found.inside.sum() * (4 / 31) ** 2)
 
 
