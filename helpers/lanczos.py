@@ -63,7 +63,7 @@ def krylov(product: Product, start: Tensor, steps: int) -> Iterator[tuple[Tensor
         Q[m - 1] = r / r.norm()
         Hq = product(Q[m - 1])
         r, inside = _split(Hq, Q[:m])
-        T = _bordered(T, inside.double().cpu())
+        T = _bordered(T, inside.cpu().double())
         closed = bool(r.norm() <= 1e-10 * Hq.norm())  # span(Q) is mapped into itself
         yield Q[:m], T, 0.0 if closed else float(r.norm())
         if closed and m < n:

@@ -66,7 +66,7 @@ def _from_map(params, scaling, amounts):
             parent, (of, member) = of, _refine(of, S)
             rows = [row[parent[member]] for row in rows]
         rows.append(1 / S[member])
-    return torch.stack(rows).double().cpu(), of
+    return torch.stack(rows).cpu().double(), of
 
 
 def _refine(of: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:

@@ -106,8 +106,8 @@ def view(basis: ReducedBasis) -> View:
     E = basis.HQ - T @ basis.Q
     by_group = E if basis.groups.order is None else E[:, basis.groups.order]
     parts = by_group.split(basis.groups.sizes, dim=1)
-    grams = torch.stack([part @ part.T for part in parts]).double().cpu()
-    T = T.double().cpu()
+    grams = torch.stack([part @ part.T for part in parts]).cpu().double()
+    T = T.cpu().double()
     return View((T + T.T) / 2, E, grams)
 
 
