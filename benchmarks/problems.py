@@ -55,10 +55,10 @@ class Problem:
         return Problem(self.name, _with(self.module, moved), self.X, self.y)
 
     def top(self, k=1):
-        """The true k largest eigenvalues: Lanczos in float64, to a residual of 1e-9."""
+        """The true k largest eigenvalues: Lanczos in float64, to a residual of 1e-6."""
         params = {name: block.double() for name, block in self.params.items()}
         loss = cross_entropy(functional(self.module)[0], self.X.double(), self.y)
-        eigen = top_eigenvalues(loss, params, k=k, tol=1e-9, max_products=400)
+        eigen = top_eigenvalues(loss, params, k=k, tol=1e-6, max_products=400)
         assert eigen.converged
         return eigen.values
 
