@@ -30,7 +30,7 @@ GROUPS = {
     # a loss, and a minimum of it
     "losses": ("squared_error", "cross_entropy", "accuracy", "predictions"),
     "loader": ("LoaderLoss", "over_loader"),
-    "train": ("Trained", "descend"),
+    "train": ("Trained", "descend", "bar"),
     # measures of sharpness
     "lanczos": ("Eigen",),
     "reduced_basis": (),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,15 @@ class Trained:
     steps: int  # parameter updates made
     reached: bool  # grad_norm <= tol
     history: list[float]  # L before each step, length steps
+
+
+def bar(items: Iterable, doing: str, *, show: bool = True) -> Iterable:
+    """Return `items`, with a progress bar that says `doing` while they are used up.
+
+    None while the site is built: the bar would stand on the page as a widget, under a random name.
+    """
+    hidden = not show or os.environ.get("HELPERS_HOST") == "site"
+    return tqdm(items, desc=doing, disable=hidden, leave=False)
 
 
 def descend(
@@ -50,7 +60,7 @@ def descend(
     optimiser = METHODS[method](list(leaves.values()), lr)
     closure = _closure(loss, leaves)
     history: list[float] = []
-    for _ in tqdm(range(steps), desc="training", disable=not progress, leave=False):
+    for _ in bar(range(steps), "training", show=progress):
         value, norm = closure().item(), _grad_norm(leaves)
         _check_progress(value, method, lr)
         if norm <= tol:

@@ -76,6 +76,7 @@ def test_a_page_is_whole_and_asks_nobody(open_page, page):
     assert tab.evaluate("checks.imagesWithoutAlt()") == []
     assert tab.evaluate("checks.rawMath()") == []
     assert "require.min.js" not in tab.content()
+    assert "application/vnd.jupyter" not in tab.content()
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -74,7 +74,9 @@ def key_caches(app, config):
 
 
 def ship_script(app, config):
-    config.html_static_path.append(str(helpers_folder() / "explore.js"))
+    # relative, because Sphinx keeps a hash of this setting beside the pages
+    script = os.path.relpath(helpers_folder() / "explore.js", app.srcdir)
+    config.html_static_path.append(script)
     app.add_js_file("explore.js", defer="defer")
 
 
