@@ -128,6 +128,8 @@ def test_given_starts_are_clipped_into_the_box_and_counted_themselves():
     half = torch.as_tensor(box_half_sides(flatten(case.params), 0.1))
     found = keskar_sharpness(case.loss, case.params, 0.1, starts=[1e9 * half], iterations=0)
     assert found.rise >= float(case.loss(perturb(case.params, half)))
+    moved = (flatten(found.worst) - flatten(case.params)).abs()
+    assert bool((moved <= half * (1 + 1e-9)).all())
 
 
 @pytest.mark.parametrize("device", DEVICES)

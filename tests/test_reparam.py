@@ -152,10 +152,13 @@ def test_torchs_weight_norm_is_the_same_function(case):
     module = torch.nn.Linear(*case.params["theta1"].shape, bias=False).double()
     module.weight.data = case.params["theta1"].T.clone()
     module = torch_weight_norm(module, dim=0)  # a scale for each unit
+    h = case.widths[1]
+    c = 1 + torch.arange(h, dtype=torch.float64)  # other factors for other units
     module.parametrizations.weight.original0.data *= 3.0
-    module.parametrizations.weight.original1.data *= 7.0
+    module.parametrizations.weight.original1.data *= c[:, None]
     loss, params = weight_norm(case.loss, case.params, dim=1)
-    moved = {**params, "theta1.s": 3 * params["theta1.s"], "theta1.v": 7 * params["theta1.v"]}
+    assert params["theta1.s"].shape == (1, h)
+    moved = {**params, "theta1.s": 3 * params["theta1.s"], "theta1.v": c * params["theta1.v"]}
     by_hand = {**case.params, "theta1": module.weight.detach().T}
     assert off(loss(moved), case.loss(by_hand)) < 1e-12
 

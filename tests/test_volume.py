@@ -55,6 +55,15 @@ def test_rays_agree_with_the_closed_form_in_more_dimensions(eigenvalues, eps):
     assert abs(found.value - ellipsoid(eigenvalues, eps)) <= 4.5 * found.standard_error + 1e-9
 
 
+def test_the_height_is_counted_from_the_loss_at_theta():
+    loss, params = bowl([1.0])
+    up = {"w": torch.ones(1, dtype=torch.float64)}  # L = ½ here: C is |w| < √(1 + 2ε)
+    raised = lambda p: loss(p) + 7  # noqa: E731
+    for measure, knob in ((volume_flatness, {"window": 5.0}), (visible_volume, {"radius": 5.0})):
+        assert measure(raised, params, 0.5, **knob).value == pytest.approx(2, rel=5e-2)
+        assert measure(loss, up, 0.5, **knob).value == pytest.approx(8**0.5, rel=8e-2)
+
+
 def two_wells(p):
     return (
         p["w"].square().sum() - 1
