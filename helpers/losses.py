@@ -22,6 +22,7 @@ class Loss:
     criterion: Callable[[Tensor, Tensor], Tensor]  # mean of ℓ over the rows
 
     def __call__(self, params: Params) -> Tensor:
+        """Return L(θ), a 0-dim tensor."""
         return self.criterion(self.f(params, self.X), self.y)
 
 
