@@ -94,6 +94,8 @@ def test_the_residual_bounds_the_error_when_stopped_early():
     truth = torch.linalg.eigvalsh(H)
     assert not eigen.converged
     assert eigen.products == 12
+    measured = (H @ eigen.vectors - eigen.vectors * eigen.values).norm(dim=0)
+    assert off(eigen.residuals, measured) < 1e-8
     nearest = (truth - eigen.values[0]).abs().min()
     assert 0 < float(nearest) <= float(eigen.residuals[0])
     assert float(eigen.values[0]) <= float(truth[-1]) + 1e-12  # Rayleigh: never above
