@@ -42,6 +42,12 @@ window.checks = (() => {
       .map((node) => [contrast(node), node.textContent.slice(0, 40), start(node)])
       .filter(([ratio]) => ratio < 4.5),
 
+    wordsWithoutDefinition: () => [...document.querySelectorAll("article a[href*='glossary.html#']")]
+      .filter((link) => {
+        const box = document.getElementById(link.getAttribute("aria-describedby"));
+        return !box?.textContent.trim() || shown(box);
+      }).map(start),
+
     imagesWithoutAlt: () => [...document.images].filter((image) => !image.hasAttribute("alt"))
       .map((image) => image.src),
 

@@ -74,6 +74,7 @@ def test_a_page_is_whole_and_asks_nobody(open_page, page):
     assert tab.locator("h1:visible").count() == 1
     assert tab.locator("input[type=search]:visible, .search-button-field:visible").count() == 1
     assert tab.evaluate("checks.imagesWithoutAlt()") == []
+    assert tab.evaluate("checks.wordsWithoutDefinition()") == []
     assert tab.evaluate("checks.rawMath()") == []
     assert "require.min.js" not in tab.content()
     assert "application/vnd.jupyter" not in tab.content()
@@ -84,6 +85,21 @@ def test_a_page_fits_a_phone(open_page, page):
     tab = open_page(page, **narrow())
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
     assert tab.evaluate("checks.tooWide()") == []
+
+
+@pytest.mark.parametrize("come", ["hover", "focus"])
+def test_a_definition_opens_at_its_link_and_escape_puts_it_away(open_page, come):
+    tab = open_page(FIRST)
+    link = tab.locator("article a[aria-describedby]").first
+    box = tab.locator(f"[id='{link.get_attribute('aria-describedby')}']")
+    assert not box.is_visible()
+    tab.keyboard.press("Tab")  # from now on a focus is one by keyboard
+    getattr(link, come)()
+    box.wait_for(state="visible")
+    under = link.bounding_box()
+    assert abs(box.bounding_box()["y"] - under["y"] - under["height"]) < 12
+    tab.keyboard.press("Escape")
+    assert not box.is_visible()
 
 
 # ---- figures -------------------------------------------------------------------------------------
