@@ -10,7 +10,8 @@ from importlib import import_module
 GROUPS = {
     # weights as plain data
     "params": ("flatten", "unflatten", "sizes", "perturb", "weight_names"),
-    "data": ("Data", "teacher_student", "two_moons", "digits"),
+    "data": ("Data", "teacher_student", "two_moons", "digits", "mnist1d"),
+    "files": ("mnist", "cifar10", "mnist_on_disk", "cifar10_on_disk"),
     "nets": ("net", "relu_net", "init_net", "functional", "is_positively_homogeneous"),
     # maps that keep the function
     "symmetry": (

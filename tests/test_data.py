@@ -1,7 +1,10 @@
 """The data sets.
 
-Oracle: scikit-learn's own copy of the digits, numpy's counts, and the net evaluated by hand.
+Oracle: scikit-learn's own copy of the digits, the MNIST-1D package's own signals, numpy's counts,
+and the net evaluated by hand.
 """
+
+import random
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import given
 from random_nets import DEVICES, build, cases, law
 from sklearn.datasets import load_digits
 
-from helpers.data import digits, teacher_student, two_moons
+from helpers.data import digits, mnist1d, teacher_student, two_moons
 from helpers.losses import squared_error
 from helpers.nets import init_net, relu_net
 
@@ -44,7 +47,9 @@ def test_teacher_student_reads_a_modules_width_too():
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("make", "d", "classes"), [(two_moons, 2, 2), (digits, 64, 10)])
+@pytest.mark.parametrize(
+    ("make", "d", "classes"), [(two_moons, 2, 2), (digits, 64, 10), (mnist1d, 40, 10)]
+)
 def test_splits_are_disjoint_stratified_and_typed(make, d, classes, dtype, device):
     data = make(dtype=dtype, device=device)
     assert data.X.shape[1] == data.X_test.shape[1] == d
@@ -66,6 +71,40 @@ def test_the_digits_are_scikit_learns():
     assert np.array_equal(ours[np.lexsort(ours.T)], theirs[np.lexsort(theirs.T)])
     assert len(data.X_test) == 360
     assert 0 <= float(data.X.min()) < float(data.X.max()) == 1
+
+
+def test_mnist1d_is_the_packages_own():
+    from mnist1d.data import get_dataset_args, make_dataset
+
+    theirs = make_dataset(get_dataset_args())  # seed 42, 4000 + 1000, another split
+    data = mnist1d(seed=42)
+    rows = [torch.cat([data.X, data.X_test]).numpy(), np.r_[theirs["x"], theirs["x_test"]]]
+    labels = [torch.cat([data.y, data.y_test]).numpy(), np.r_[theirs["y"], theirs["y_test"]]]
+    order = [np.lexsort(x.T) for x in rows]
+    assert np.array_equal(rows[0][order[0]], rows[1][order[1]])
+    assert np.array_equal(labels[0][order[0]], labels[1][order[1]])
+    assert len(data.X) == 4000
+    assert len(np.unique(rows[0], axis=0)) == 5000  # so the two parts share no signal
+
+
+def test_another_seed_makes_other_signals():
+    one, two = (mnist1d(30, test=10, seed=seed) for seed in (0, 1))
+    assert not torch.isin(one.X[:, 0], torch.cat([two.X, two.X_test])[:, 0]).any()
+
+
+def test_mnist1d_leaves_the_callers_randomness_alone():
+    random.seed(5)
+    np.random.seed(5)  # noqa: NPY002
+    states = random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
+    assert mnist1d(33, test=12).X.shape == (33, 40)
+    assert random.getstate() == states[0]
+    assert np.array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize(("n", "test"), [(9, 1000), (4000, 0)])
+def test_fewer_signals_than_classes_are_refused(n, test):
+    with pytest.raises(ValueError, match=f"n >= 10 and test >= 10, got {n} and {test}"):
+        mnist1d(n, test=test)
 
 
 @pytest.mark.parametrize("n", [0, -3])
