@@ -44,7 +44,8 @@ def eps_sharpness(
     when it rises and halves when it does not, from each displacement θ' − θ in `starts` (each
     (n,), shortened if it is outside). Without `starts` it sets out in two opposite random
     directions and towards θ_k = 0 for each weight: where the ball reaches a dead layer, the value
-    is at least what section 4.3 says. A lower bound, like every maximum that is searched for.
+    is at least what section 4.3 says. Where there is no loss at θ_k = 0, as under weight
+    normalization, it sets out a little past it. A lower bound, like every maximum searched for.
     Cost: about `steps` gradients and a few losses for each start.
 
     Raises:
@@ -53,7 +54,9 @@ def eps_sharpness(
     base = _check_ball("eps_sharpness", loss, params, eps_radius)
     theta = flatten(params)
     best, top = torch.zeros_like(theta), base
-    for start in _starts(params, generator) if starts is None else starts:
+    if starts is None:
+        starts = _starts(loss, params, eps_radius, generator)
+    for start in starts:
         if start.shape != theta.shape:
             raise ValueError(
                 f"eps_sharpness needs starts of shape ({len(theta)},), got {tuple(start.shape)}: "
@@ -141,15 +144,18 @@ def _check_ball(who: str, loss: LossFn, params: Params, eps_radius: float) -> fl
     return base
 
 
-def _starts(params: Params, generator: torch.Generator | None) -> list[Tensor]:
+def _starts(
+    loss: LossFn, params: Params, radius: float, generator: torch.Generator | None
+) -> list[Tensor]:
     theta = flatten(params)
     generator = generator or torch.Generator(theta.device).manual_seed(0)
     random = torch.randn(len(theta), generator=generator, device=generator.device).to(theta)
-    to_zero = [
-        flatten({k: -block if k == name else 0 * block for k, block in params.items()})
-        for name in weight_names(params)
-    ]
-    return [random, -random, *to_zero]
+    starts = [random, -random]
+    for name in weight_names(params):
+        to_zero = flatten({k: -block if k == name else 0 * block for k, block in params.items()})
+        there = loss(perturb(params, _into_ball(to_zero, radius)))
+        starts.append(to_zero if torch.isfinite(there) else (1 + 1e-3) * to_zero)
+    return starts
 
 
 def _into_ball(v: Tensor, radius: float) -> Tensor:

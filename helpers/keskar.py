@@ -84,7 +84,7 @@ class _Fall:
     """u ↦ (L(θ) − L(θ + Az), its gradient) for scipy, z = half · u, in float64; counts its calls.
 
     In units of the box and of `unit`: weights and losses of any size then look alike to the
-    optimiser, whose first step is as long as the slope it sees.
+    optimizer, whose first step is as long as the slope it sees.
     """
 
     def __init__(self, loss: LossFn, params: Params, A: Tensor | None, half, base: float):

@@ -27,11 +27,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 # What may stand between two rescaled layers: φ(αz) = αφ(z) for α > 0, or no action on values.
-HOMOGENEOUS_MODULES = (
-    *(nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout),
-    *(nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool2d),
-)
-
 
 def is_positively_homogeneous(phi: Callable[[Tensor], Tensor], *, tol: float = 1e-12) -> bool:
     """Return whether φ(αz) = α φ(z) on a grid of z and for several α > 0 (Definition 4)."""
@@ -88,7 +83,7 @@ def init_net(
 ) -> Params:
     """Return random weights for a net of these widths: θ_k ~ N(0, 2/fan-in), biases ~ N(0, 0.01).
 
-    He initialisation (He et al. 2015), which keeps the size of the signal through ReLU layers.
+    He initialization (He et al. 2015), which keeps the size of the signal through ReLU layers.
 
     Raises:
         ValueError: fewer than two widths, or a width that is not positive.

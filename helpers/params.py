@@ -1,6 +1,6 @@
 """Parameters as plain data: a dictionary of tensors θ, and the same numbers as one flat vector.
 
-The paper writes θ for the concatenation of the vectorised blocks θ_k. Here `params` is the
+The paper writes θ for the concatenation of the vectorized blocks θ_k. Here `params` is the
 dictionary and `theta` the vector; n_k is the size of block k and n their sum.
 """
 
@@ -52,7 +52,7 @@ def weight_names(params: Params) -> list[str]:
     """Return the names of the weights θ_1 … θ_K, first layer first; biases are left out.
 
     A weight is `theta1`, `theta2`, … in our nets and any `….weight` with two or more axes in a
-    `torch.nn.Module` (a normalisation layer's gain has one axis and is not a weight matrix).
+    `torch.nn.Module` (a normalization layer's gain has one axis and is not a weight matrix).
     """
     return [
         name

@@ -26,7 +26,8 @@ def radial_power(theta_hat: Tensor, a: float, b: float) -> Bijection:
     """
     if not (math.isfinite(a) and a > -0.5):
         raise ValueError(
-            f"radial_power needs a finite a > -1/2, got {a}: psi(r) = r (r^2 + b)^a stops growing."
+            f"radial_power needs a finite a > -1/2, got {a}: "
+            "psi(r) = r (r^2 + b)^a must rise to infinity with r, or eta does not reach everywhere."
         )
     if not (math.isfinite(b) and b >= 0):
         raise ValueError(

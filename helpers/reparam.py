@@ -119,7 +119,7 @@ def weight_norm(
     if not bool((s > 0).all()):
         raise ValueError(
             f"weight_norm needs a non-zero {name}, got norm 0: "
-            "zero has no direction to be normalised."
+            "zero has no direction to be normalized."
         )
 
     def loss_sv(params: Params) -> Tensor:

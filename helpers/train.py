@@ -57,7 +57,7 @@ def descend(
     _check(method, lr, tol)
     check_finite(params, "descend")
     leaves = {name: block.detach().clone().requires_grad_() for name, block in params.items()}
-    optimiser = METHODS[method](list(leaves.values()), lr)
+    optimizer = METHODS[method](list(leaves.values()), lr)
     closure = _closure(loss, leaves)
     history: list[float] = []
     for _ in bar(range(steps), "training", show=progress):
@@ -66,7 +66,7 @@ def descend(
         if norm <= tol:
             break
         history.append(value)
-        optimiser.step(closure)
+        optimizer.step(closure)
     value, norm = closure().item(), _grad_norm(leaves)
     _check_progress(value, method, lr)
     end = {name: block.detach() for name, block in leaves.items()}

@@ -23,6 +23,7 @@ from helpers.flatness import (
 from helpers.losses import squared_error
 from helpers.nets import net
 from helpers.params import flatten
+from helpers.reparam import weight_norm
 from helpers.symmetry import alpha_scale
 
 NAN, INF = math.nan, math.inf
@@ -103,6 +104,20 @@ def test_by_default_it_looks_towards_every_dead_layer(case, eps):
     twin = alpha_scale(case.params, eps / size)
     dead = float(case.loss.y.square().sum(1).mean() / 2)
     assert eps_sharpness(case.loss, twin, eps, steps=2).rise >= dead * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("length", [1.0, 0.2, 1e-2])
+def test_where_v_is_zero_there_is_no_loss_and_the_search_goes_past_it(length):
+    """Under weight normalization; a small v has every direction in the ball, scanned here."""
+    X = torch.randn(40, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    w = torch.tensor([[0.8], [0.6]], dtype=torch.float64)
+    loss, params = weight_norm(squared_error(net("linear"), X, X @ w), {"theta1": w})
+    fixed = {"theta1.s": params["theta1.s"]}
+    found = eps_sharpness(lambda v: loss({**fixed, **v}), {"theta1.v": length * w}, 0.3).value
+    half = math.pi if length < 0.3 else math.asin(0.3)  # how far the ball's directions turn from w
+    t = torch.linspace(-half, half, 20_001, dtype=torch.float64) + math.atan2(0.6, 0.8)
+    scan = (X @ (torch.stack([t.cos(), t.sin()]) - w)).square().mean(0).max() / 2
+    assert found == pytest.approx(float(scan), rel=1e-4)
 
 
 def test_starts_longer_than_the_radius_are_shortened_and_short_ones_kept():

@@ -1,7 +1,7 @@
 """Keskar's metric.
 
 Oracles: a linear loss, whose maximum over a box stands in a corner and is a sum; an exhaustive
-grid over the box; numpy's `pinv` for A⁺; and scipy's differential evolution, a global optimiser
+grid over the box; numpy's `pinv` for A⁺; and scipy's differential evolution, a global optimizer
 that knows no gradient.
 """
 
@@ -64,7 +64,7 @@ def test_a_grid_over_the_whole_box_finds_nothing_higher():
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_global_optimiser_without_gradients_finds_nothing_higher(seed):
+def test_a_global_optimizer_without_gradients_finds_nothing_higher(seed):
     case = build([2, 2, 1], seed)
     found = keskar_sharpness(case.loss, case.params, 1e-2, iterations=50, starts=10)
     half = box_half_sides(flatten(case.params), 1e-2)
