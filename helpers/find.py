@@ -91,7 +91,7 @@ def symmetry_scaling(params: Params, amount: float | Tensor, symmetry: Symmetry)
     Raises:
         ValueError: amounts that are not finite and positive, or not one for each unit.
     """
-    c = torch.as_tensor(amount)
+    c = amount if isinstance(amount, Tensor) else torch.tensor(amount, dtype=torch.float64)
     _check_amount(c, symmetry)
     S = {name: torch.ones_like(block) for name, block in params.items()}
     for name in (f"{symmetry.up}.weight", f"{symmetry.up}.bias"):
@@ -159,9 +159,10 @@ def _check_used_once(node: fx.Node, graph: fx.Graph) -> None:
 
 
 def _along(c: Tensor, axis: int, block: Tensor) -> Tensor:
+    c = c.to(block.dtype).to(block.device)
     if c.ndim == 0:
-        return c.to(block)
-    c = c.to(block).repeat_interleave(block.shape[axis] // len(c))
+        return c
+    c = c.repeat_interleave(block.shape[axis] // len(c))
     return c.reshape([-1 if k == axis else 1 for k in range(block.ndim)])
 
 

@@ -10,9 +10,9 @@ import math
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from helpers.nets import ACTIVATIONS, HOMOGENEOUS_MODULES, is_positively_homogeneous
+from helpers.nets import ACTIVATIONS, is_positively_homogeneous
 from helpers.params import Params, bias_name, check_finite, weight_names
 
 
@@ -77,20 +77,19 @@ def alpha_scale(
     up: str = "theta1",
     down: str = "theta2",
     activation: str = "relu",
-    module: nn.Module | None = None,
 ) -> Params:
     """Return T_α(θ) = (…, α θ_up, …, α⁻¹ θ_down, …), the same function (Definition 5).
 
     True because relu(αz) = α relu(z) for α > 0: what one layer multiplies, the next divides.
-    Name the `activation` between the layers, or pass the `module` the parameters came from.
+    Name the `activation` between the layers; for a module, `rescale` finds out what is between.
 
     Raises:
-        ValueError: α <= 0 or not finite, an unknown layer, layers in the wrong order, or something
-            between them that is not positively homogeneous.
+        ValueError: α <= 0 or not finite, an unknown layer, layers in the wrong order, or an
+            activation that is not positively homogeneous.
     """
     _check_positive("alpha_scale", "alpha", alpha)
     _check_order(weight_names(params), up, down)
-    return scale_layers(params, {up: alpha, down: 1 / alpha}, activation=activation, module=module)
+    return scale_layers(params, {up: alpha, down: 1 / alpha}, activation=activation)
 
 
 def scale_layers(
@@ -98,7 +97,6 @@ def scale_layers(
     alphas: Mapping[str, float],
     *,
     activation: str = "relu",
-    module: nn.Module | None = None,
 ) -> Params:
     """Return T_α(θ) = (α_k θ_k)_k with Π α_k = 1, the same function (section 4.2 of the paper).
 
@@ -107,7 +105,7 @@ def scale_layers(
     """
     check_finite(params, "scale_layers")
     S = layer_scaling(params, alphas)
-    _check_between(activation, module, [name for name in weight_names(params) if name in alphas])
+    _check_activation(activation)
     return apply_scaling(params, S)
 
 
@@ -118,7 +116,6 @@ def scale_units(
     up: str = "theta1",
     down: str = "theta2",
     activation: str = "relu",
-    module: nn.Module | None = None,
 ) -> Params:
     """Return θ with hidden unit j of `up` multiplied by c_j and undone in `down`: same function.
 
@@ -127,7 +124,7 @@ def scale_units(
     """
     check_finite(params, "scale_units")
     S = unit_scaling(params, c, up=up, down=down)
-    _check_between(activation, module, [up, down])
+    _check_activation(activation)
     return apply_scaling(params, S)
 
 
@@ -174,25 +171,10 @@ def _check_order(weights: list[str], up: str, down: str, *, adjacent: bool = Fal
         )
 
 
-def _check_between(activation: str, module: nn.Module | None, names: list[str]) -> None:
-    if module is not None:
-        return _check_modules(module, names)
+def _check_activation(activation: str) -> None:
     phi = ACTIVATIONS.get(activation)
     if phi is None or not is_positively_homogeneous(phi):
         raise ValueError(
             f"a rescaling needs a positively homogeneous activation, got {activation!r}: "
             "phi(alpha z) = alpha phi(z) is what keeps the function."
         )
-
-
-def _check_modules(module: nn.Module, names: list[str]) -> None:
-    """Refuse a layer without φ(αz) = αφ(z) between the first and the last rescaled weight."""
-    layers = {name: m for name, m in module.named_modules() if not list(m.children())}
-    order, ends = list(layers), [name.rpartition(".")[0] for name in names]
-    for name in order[order.index(ends[0]) + 1 : order.index(ends[-1])]:
-        if not isinstance(layers[name], (*HOMOGENEOUS_MODULES, nn.Linear, nn.Conv1d, nn.Conv2d)):
-            raise ValueError(
-                "a rescaling needs positively homogeneous layers on the way, got "
-                f"{type(layers[name]).__name__} at {name}: phi(alpha z) = alpha phi(z) is what "
-                "keeps the function."
-            )

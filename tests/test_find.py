@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from helpers.find import find_symmetries, rescale, symmetry_scaling
 from helpers.params import flatten
+from helpers.symmetry import alpha_scale
 
 
 class Encoder(nn.Module):
@@ -102,6 +103,15 @@ def test_several_layers_at_once():
     module, x, _ = built("convolutional")
     twin = rescale(module, {"1": torch.rand(4) + 0.5, "4": 7.0, "10": torch.rand(8) + 0.1})
     assert torch.allclose(functional_call(module, twin, (x,)), module(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("up", "down"), [("4", "8"), ("10", "12")])
+def test_a_chain_of_layers_is_rescaled_as_the_paper_does(up, down):
+    module, _, _ = built("convolutional")
+    params = {name: p.detach() for name, p in module.named_parameters()}
+    theirs = alpha_scale(params, 3.7, up=f"{up}.weight", down=f"{down}.weight")
+    ours = rescale(module, {up: 3.7})
+    assert all(torch.allclose(ours[name], theirs[name], rtol=1e-15, atol=0) for name in params)
 
 
 def test_the_gain_of_a_batch_norm_is_a_layer_in_training_mode_too():

@@ -140,7 +140,7 @@ def test_convolutions_flatten_and_pooling(up, down, ledger):
     module = convolutional().eval()
     f, params = functional(module)
     x = torch.randn(6, 1, 8, 8, dtype=torch.float64)
-    twin = alpha_scale(params, 12.3, up=f"{up}.weight", down=f"{down}.weight", module=module)
+    twin = alpha_scale(params, 12.3, up=f"{up}.weight", down=f"{down}.weight")
     ledger("convolution", error=off(f(twin, x), f(params, x)), tol=1e-12)
     assert not torch.equal(twin[f"{up}.bias"], params[f"{up}.bias"])
 
@@ -151,7 +151,7 @@ def test_channels_are_units(up, down, channels, ledger):
     f, params = functional(module)
     x = torch.randn(6, 1, 8, 8, dtype=torch.float64)
     c = torch.linspace(0.1, 9, channels, dtype=torch.float64)
-    twin = scale_units(params, c, up=f"{up}.weight", down=f"{down}.weight", module=module)
+    twin = scale_units(params, c, up=f"{up}.weight", down=f"{down}.weight")
     ledger("convolution", error=off(f(twin, x), f(params, x)), tol=1e-12)
 
 
@@ -269,13 +269,3 @@ def test_non_finite_weights_are_refused():
     ):
         with pytest.raises(ValueError, match=r"needs finite parameters, got 2 NaN .* in theta2"):
             scale(broken)
-
-
-def test_a_module_with_something_else_on_the_way_is_refused():
-    module = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).double()
-    _, params = functional(module)
-    names = {"up": "0.weight", "down": "2.weight"}
-    with pytest.raises(ValueError, match="homogeneous layers on the way, got Tanh at 1"):
-        alpha_scale(params, 2.0, **names, module=module)
-    with pytest.raises(ValueError, match="homogeneous layers on the way, got Tanh at 1"):
-        scale_units(params, torch.ones(3), **names, module=module)
