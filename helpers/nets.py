@@ -26,8 +26,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-# What may stand between two rescaled layers: φ(αz) = αφ(z) for α > 0, or no action on values.
-
 def is_positively_homogeneous(phi: Callable[[Tensor], Tensor], *, tol: float = 1e-12) -> bool:
     """Return whether φ(αz) = α φ(z) on a grid of z and for several α > 0 (Definition 4)."""
     z = torch.linspace(-5, 5, 101, dtype=torch.float64)
