@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from claims import below, holds
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from random_nets import build, cases, law, log_uniform, off
 from scipy.integrate import quad
@@ -167,34 +167,11 @@ def test_claim_32_four_equal_minima_become_unequal(a, b, k, ledger):
     assert (moved[0] - 2 * moved[1] + moved[2]) / h**2 == pytest.approx(closed, rel=1e-3)
 
 
-@law(60)
-@given(
-    u=st.lists(st.floats(-1.2, 1.2), min_size=1, max_size=4),
-    r_hat=st.floats(0.1, 0.9),
-    rho=st.floats(0.1, 0.9),
-)
-def test_claim_33_appendix_a(u, r_hat, rho, ledger):
-    u, delta = torch.tensor(u, dtype=torch.float64), 1.0
-    r = float(u.norm())
-    assume(min(abs(r - r_hat), abs(r - delta)) > 1e-3 and r > 1e-3)
-    slope = 1.0 if r > delta else rho / r_hat if r <= r_hat else (rho - delta) / (r_hat - delta)
-    J = slope * torch.eye(len(u)).double()
-    if r_hat < r <= delta:  # the two terms of the formula that live between the spheres
-        c = delta * (r_hat - rho) / (r_hat - delta)
-        J = J - c / r**3 * torch.outer(u, u) + c / r * torch.eye(len(u)).double()
-    g = radial_map(torch.zeros_like(u), r_hat=r_hat, rho=rho, delta=delta)
-    error = off(torch.autograd.functional.jacobian(g.inverse, u), J)
-    holds(33, error, 1e-11)
-    ledger("appendix-a", error=error, tol=1e-11)
-    if r > delta:
-        assert torch.equal(g.inverse(u), u)
-
-
-@law(25)
+@law(40)
 @given(
     case=cases(depth=(1, 2), width=3, where="minimum"),
-    r_hat=st.floats(0.1, 0.9),
-    rho=st.floats(0.1, 0.9),
+    r_hat=st.floats(0.05, 0.95),
+    rho=st.floats(0.05, 0.95),
 )
 def test_claim_33_the_centre(case, r_hat, rho, ledger):
     g = radial_map(flatten(case.params), r_hat=r_hat, rho=rho, delta=1.0)

@@ -71,7 +71,7 @@ def test_claim_37_but_not_unit_by_unit():
     ratio = rangamani_sharpness(case.loss, uneven(case)) / rangamani_sharpness(
         case.loss, case.params
     )
-    below(37, 10, max(ratio, 1 / ratio))
+    below(37, 100, ratio)
 
 
 @law(25)
@@ -132,7 +132,7 @@ def test_claim_41_but_of_the_second_only_when_its_inputs_scale_together():
     together = relative_flatness(case.loss, alpha_scale(case.params, 7.0), "theta2")
     holds(41, abs(together / one - 1), 1e-11)
     ratio = relative_flatness(case.loss, uneven(case), "theta2") / one
-    below(41, 10, max(ratio, 1 / ratio))
+    below(41, 100, ratio)
 
 
 @law(40)

@@ -71,20 +71,6 @@ def test_the_point_is_in_the_ball_and_the_value_is_its_loss(case, eps):
     assert found.value == found.rise  # L(θ) = 0 here
 
 
-def test_every_direction_of_the_plane_is_scanned():
-    toy = squared_error(net("linear"), torch.ones(1, 1).double(), torch.full((1, 1), 1.5).double())
-    params = {f"theta{k}": torch.full((1, 1), 1.5**0.5, dtype=torch.float64) for k in (1, 2)}
-    for alpha in (1, 0.3, 0.1):
-        a, b = (float(t) for t in alpha_scale(params, alpha).values())
-        t = np.linspace(0, 2 * np.pi, 100_001)
-        scan = max(
-            ((a + r * np.cos(t)) * (b + r * np.sin(t)) - 1.5).__pow__(2).max() / 2 for r in (0.1,)
-        )
-        assert eps_sharpness(toy, alpha_scale(params, alpha), 0.1).value == pytest.approx(
-            scan, 1e-6
-        )
-
-
 def test_a_maximum_inside_the_ball_is_found_too():
     """A hill of height 1 in a plain: nothing on the sphere of radius 1 is as high."""
     peak = torch.tensor([0.3, 0.0], dtype=torch.float64)

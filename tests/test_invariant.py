@@ -86,24 +86,6 @@ def test_which_rescaling_each_one_survives(case, data, alpha):
         assert path_norm(twin) == pytest.approx(paths, rel=1e-12)
 
 
-def test_twins_the_rescalings_that_do_change_them():
-    case = build([4, 5, 2], 0, n=40)
-    uneven = scale_units(case.params, torch.tensor([0.01, 0.1, 1, 10, 100]).double())
-    assert (
-        relative(
-            rangamani_sharpness(case.loss, uneven), rangamani_sharpness(case.loss, case.params)
-        )
-        > 10
-    )
-    assert (
-        relative(
-            relative_flatness(case.loss, uneven, "theta2"),
-            relative_flatness(case.loss, case.params, "theta2"),
-        )
-        > 10
-    )
-
-
 @law(30)
 @given(case=cases(depth=(1, 3), bias=True))
 def test_path_norm_is_a_sum_over_paths(case):

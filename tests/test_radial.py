@@ -131,19 +131,6 @@ def test_psi_is_its_own_family(r, r_hat, rho):
     assert float(psi(tensor(r_hat), r_hat=r_hat, rho=rho, delta=1.0)) == pytest.approx(rho)
 
 
-@law(40)
-@given(
-    case=cases(depth=(1, 2), width=3, where="minimum"),
-    r_hat=st.floats(0.05, 0.95),
-    rho=st.floats(0.05, 0.95),
-)
-def test_appendix_a_at_the_centre(case, r_hat, rho, ledger):
-    g = radial_map(flatten(case.params), r_hat=r_hat, rho=rho, delta=1.0)
-    loss, eta = pull_back(case.loss, g, case.params)
-    truth = (r_hat / rho) ** 2 * dense_hessian(case.loss, case.params)
-    ledger("appendix-a", error=off(dense_hessian(loss, eta), truth), tol=1e-11)
-
-
 def test_the_ranking_of_three_minima_is_reordered_at_will(ledger):
     """Three minima of one net (its hidden units permuted), each flattest in turn."""
     case = build([4, 3, 1], 0, n=40)
