@@ -9,7 +9,7 @@ import warnings
 import torch
 
 from benchmarks.problems import CRITERION
-from helpers.curvature import top_eigenvalues
+from helpers.curvature import hessian_operator, top_eigenvalues
 from helpers.gauss_newton import layer_traces
 from helpers.spectrum import spectral_density
 from helpers.sweep import curvature_sweep
@@ -19,15 +19,17 @@ with warnings.catch_warnings():
     import curvlinops
     import hessian_eigenthings as eigenthings
     import pyhessian
+    import pyhessian.utils
     from scipy.sparse.linalg import eigsh
 
-TOLS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
-STEPS = (4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 100)
+TOLS = (1e-1, 6e-2, 3e-2, 2e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+STEPS = (4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 40, 60, 100)
 SAMPLES = (30, 96, 300, 900)
 
 
 def ours_top(problem, k, tol):
-    return top_eigenvalues(problem.loss, problem.params, k=k, tol=tol).values
+    generator = torch.default_generator
+    return top_eigenvalues(problem.loss, problem.params, k=k, tol=tol, generator=generator).values
 
 
 def pyhessian_top(problem, k, tol):
@@ -37,7 +39,8 @@ def pyhessian_top(problem, k, tol):
 
 def eigenthings_top(problem, k, steps):
     steps = max(steps, k + 1)  # it refuses fewer
-    found = eigenthings.lanczos(_eigenthings(problem), k=k, max_iter=steps, tol=0.0, which="LA")
+    given = {"max_iter": steps, "tol": 0.0, "which": "LA", "seed": torch.initial_seed()}
+    found = eigenthings.lanczos(_eigenthings(problem), k=k, **given)
     return found.eigenvalues.sort(descending=True).values
 
 
@@ -57,7 +60,8 @@ def pyhessian_trace(problem, samples):
 
 
 def eigenthings_trace(problem, samples):
-    found = eigenthings.trace(_eigenthings(problem), num_matvecs=samples, method="hutch++")
+    given = {"num_matvecs": samples, "method": "hutch++", "seed": torch.initial_seed()}
+    found = eigenthings.trace(_eigenthings(problem), **given)
     return float(found.estimate)
 
 
@@ -79,7 +83,41 @@ def curvlinops_density(problem, steps):
 
 def ours_sweep(problem, amounts, tol):
     up, down = problem.ends
-    return curvature_sweep(problem.loss, problem.params, {up: 1, down: -1}, amounts, tol=tol)
+    exponents, generator = {up: 1, down: -1}, torch.default_generator
+    loss, params = problem.loss, problem.params
+    return curvature_sweep(loss, params, exponents, amounts, tol=tol, generator=generator)
+
+
+def two_knobs(problem, amounts, tol):
+    """The first, a middle and the last layer, by a, b/a and 1/b: amounts are rows (a, b)."""
+    first, middle, *_, last = problem.weights
+    exponents = {first: (1, 0), middle: (-1, 1), last: (0, -1)}
+    return curvature_sweep(problem.loss, problem.params, exponents, amounts, tol=tol)
+
+
+def ours_product(problem):
+    H = hessian_operator(problem.loss, problem.params)
+    return lambda V: H(V if len(V) > 1 else V[0])
+
+
+def pyhessian_product(problem):
+    H, sizes = _pyhessian(problem), [block.numel() for block in problem.params.values()]
+
+    def one(v):
+        v = [t.view_as(p) for t, p in zip(v.split(sizes), H.params, strict=True)]
+        return pyhessian.utils.hessian_vector_product(H.gradsH, H.params, v)
+
+    return lambda V: [one(v) for v in V]
+
+
+def eigenthings_product(problem):
+    H = _eigenthings(problem)
+    return lambda V: [H.matvec(v) for v in V]
+
+
+def curvlinops_product(problem):
+    H = _curvlinops(problem)
+    return lambda V: H @ V.T
 
 
 def _pyhessian(problem):
@@ -114,4 +152,10 @@ DENSITY = {  # PyHessian's calls torch.eig, which torch no longer has
     "ours": ours_density,
     "eigenthings": eigenthings_density,
     "curvlinops": curvlinops_density,
+}
+PRODUCTS = {
+    "ours": ours_product,
+    "PyHessian": pyhessian_product,
+    "eigenthings": eigenthings_product,
+    "curvlinops": curvlinops_product,
 }

@@ -33,10 +33,13 @@ class Problem:
         return cross_entropy(functional(self.module)[0], self.X, self.y)
 
     @cached_property
+    def weights(self):
+        return [name for name, block in self.params.items() if block.ndim > 1]
+
+    @property
     def ends(self):
         """The first and the last weight: what a sweep rescales."""
-        weights = [name for name, block in self.params.items() if block.ndim > 1]
-        return weights[0], weights[-1]
+        return self.weights[0], self.weights[-1]
 
     @property
     def size(self):

@@ -35,6 +35,7 @@ GROUPS = {
     # measures of sharpness
     "lanczos": ("Eigen",),
     "reduced_basis": (),
+    "greedy": (),
     "workers": (),
     "products": ("gradient", "hvp", "hessian_operator", "dense_hessian"),
     "curvature": ("top_eigenvalues", "spectral_norm", "trace", "Estimate"),

@@ -19,7 +19,7 @@ class Eigen:
     vectors: Tensor  # (n, k), orthonormal columns
     residuals: Tensor  # (k,) ‖Hv − λv‖₂: an eigenvalue of H lies within this of λ
     products: int  # products with H spent
-    converged: bool  # every residual <= tol · largest |λ|
+    converged: bool  # every residual <= tol · |λ|, see `relative`
 
 
 def lanczos(
@@ -35,13 +35,13 @@ def lanczos(
 
     Lanczos (1950): multiply the newest basis vector, make the result orthogonal (twice, against
     rounding) to the whole basis Q, and read the eigenvalues off the small matrix T = QHQᵀ. Stops
-    when every residual ‖Hv − λv‖₂ is at most tol · |λ|_max. `by=torch.abs` looks at both ends. From
-    one start an eigenvalue that is repeated is seen once.
+    when every `relative` residual is at most tol. `by=torch.abs` looks at both ends. From one start
+    an eigenvalue that is repeated is seen once.
     Cost: `products` products and O(m² n) for a basis of m vectors of length n.
     """
     for Q, T, rest in krylov(product, start, max_products):
         basis, (values, W, residuals, norm) = Q, ritz(T, k, rest=rest, by=by)
-        converged = len(T) >= k and bool((residuals <= tol * norm).all())
+        converged = len(T) >= k and bool((relative(residuals, values, norm) <= tol).all())
         if converged:
             break
     vectors = basis.T @ W.to(basis)
@@ -62,8 +62,8 @@ def krylov(product: Product, start: Tensor, steps: int) -> Iterator[tuple[Tensor
         Q = Q if m <= len(Q) else torch.cat([Q, torch.empty_like(Q)])
         Q[m - 1] = r / r.norm()
         Hq = product(Q[m - 1])
-        r, inside = _split(Hq, Q[:m])
-        T = _bordered(T, inside.cpu().double())
+        r, inside = split_off(Hq, Q[:m])
+        T = bordered(T, inside.cpu().double())
         closed = bool(r.norm() <= 1e-10 * Hq.norm())  # span(Q) is mapped into itself
         yield Q[:m], T, 0.0 if closed else float(r.norm())
         if closed and m < n:
@@ -88,7 +88,16 @@ def ritz(
     return values[first], W[:, first], rest * W[-1, first].abs(), values.abs().max()
 
 
-def _split(v: Tensor, Q: Tensor) -> tuple[Tensor, Tensor]:
+def relative(residuals: Tensor, values: Tensor, largest: Tensor) -> Tensor:
+    """Return each residual over its |λ|, or over a hundredth of the largest |λ| if that is more.
+
+    Near zero an eigenvalue is not known to a share of itself: rounding is a share of the largest.
+    """
+    size = values.abs().maximum(largest / 100)
+    return residuals / size.clamp_min(torch.finfo(size.dtype).tiny)
+
+
+def split_off(v: Tensor, Q: Tensor) -> tuple[Tensor, Tensor]:
     """Return the part of v orthogonal to the rows of Q, and its coefficients Qv inside."""
     inside = torch.zeros_like(Q[:, 0])
     for _ in range(2):
@@ -97,7 +106,7 @@ def _split(v: Tensor, Q: Tensor) -> tuple[Tensor, Tensor]:
     return v, inside
 
 
-def _bordered(T: Tensor, column: Tensor) -> Tensor:
+def bordered(T: Tensor, column: Tensor) -> Tensor:
     """Return T with one more row and column, symmetric."""
     return torch.cat([torch.cat([T, column[None, :-1]]), column[:, None]], dim=1)
 
@@ -105,4 +114,4 @@ def _bordered(T: Tensor, column: Tensor) -> Tensor:
 def _new_direction(Q: Tensor) -> Tensor:
     axis = Q.new_zeros(Q.shape[1])
     axis[Q.square().sum(0).argmin()] = 1  # the axis that Q covers least
-    return _split(axis, Q)[0]
+    return split_off(axis, Q)[0]

@@ -6,6 +6,7 @@ A product costs about two gradients once the graph of the first gradient is kept
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,6 +16,18 @@ from helpers.params import Params, check_finite, flatten, unflatten
 from helpers.workers import add_up, is_in_pieces, pieces
 
 LossFn = Callable[[Params], Tensor]
+
+
+@dataclass(frozen=True)
+class HessianOperator:
+    """The map v ↦ Hess L(θ) v, and the gradient ∇L(θ) that it differentiates."""
+
+    product: Product
+    gradient: Callable[[], Tensor]
+
+    def __call__(self, v: Tensor) -> Tensor:
+        """Return Hess L(θ) v: v is (n,), or (m, n) for m products at once."""
+        return self.product(v)
 
 
 def gradient(loss: LossFn, params: Params) -> Tensor:
@@ -30,7 +43,7 @@ def hvp(loss: LossFn, params: Params, v: Tensor) -> Tensor:
     return hessian_operator(loss, params)(v)
 
 
-def hessian_operator(loss: LossFn, params: Params) -> Product:
+def hessian_operator(loss: LossFn, params: Params) -> HessianOperator:
     """Return the map v ↦ Hess L(θ) v; v is (n,), or (m, n) for m products at once.
 
     Hess L(θ) v = ∇_θ ⟨∇L(θ), v⟩: the graph of the gradient is made once and kept, so that each
@@ -42,26 +55,27 @@ def hessian_operator(loss: LossFn, params: Params) -> Product:
         ValueError: non-finite θ or gradient, no gradient at all, or a v of the wrong shape.
     """
     if is_in_pieces(loss):
-        return _summed_operator(loss, params)
-    return _kept_operator(loss, params)
+        return HessianOperator(_summed_product(loss, params), lambda: gradient(loss, params))
+    g, theta = _kept_gradient(loss, params)
+    return HessianOperator(_kept_product(g, theta), g.detach)
 
 
-def _summed_operator(loss: LossFn, params: Params) -> Product:
+def _summed_product(loss: LossFn, params: Params) -> Product:
     """Return v ↦ Σ w · Hess(part) v, over the batches of a loader and over the workers."""
     kept = None
     if not hasattr(loss, "parts"):  # one share of tensors: its graph fits, and stays
-        kept = [(w, _kept_operator(part, params)) for w, part in pieces(loss)]
+        kept = [(w, _kept_product(*_kept_gradient(part, params))) for w, part in pieces(loss)]
 
     def product(v: Tensor) -> Tensor:
-        terms = kept or ((w, _kept_operator(part, params)) for w, part in pieces(loss))
+        terms = kept or (
+            (w, _kept_product(*_kept_gradient(part, params))) for w, part in pieces(loss)
+        )
         return add_up(sum((w * H(v) for w, H in terms), torch.zeros_like(v)))
 
     return product
 
 
-def _kept_operator(loss: LossFn, params: Params) -> Product:
-    g, theta = _kept_gradient(loss, params)
-
+def _kept_product(g: Tensor, theta: Tensor) -> Product:
     def product(v: Tensor) -> Tensor:
         if v.shape[-1:] != g.shape or v.ndim > 2:
             raise ValueError(

@@ -12,19 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from helpers.curvature import LossFn, dense_hessian, hessian_operator
+from helpers.curvature import LossFn, dense_hessian, first_guess, hessian_operator
+from helpers.greedy import Goal, serve_all
 from helpers.orbit import Scaling, inverse_scaling
 from helpers.params import Params, flatten, sizes
-from helpers.reduced_basis import (
-    ReducedBasis,
-    Ritz,
-    empty_basis,
-    extend,
-    extend_at_random,
-    largest_part,
-    ritz_sweep,
-    view,
-)
+from helpers.reduced_basis import empty_basis, extend_along
 
 
 @dataclass(frozen=True)
@@ -36,31 +28,13 @@ class Sweep:
     residuals: Tensor  # (A, k) ‖Hv − λv‖₂: an eigenvalue lies within this of λ
     traces: Tensor | None  # (A,) tr Hess L(T_α θ) where the traces of the blocks were given
     products: int  # Hessian-vector products spent, all of them at θ
-    converged: bool  # every residual <= tol · the largest |λ| at its α
+    converged: bool  # every residual <= tol · |λ|, see `helpers.lanczos.relative`
     basis: Tensor  # (m, n) orthonormal rows, each inside one group of entries
     weights: Tensor  # (A, m, k) eigenvectors in that basis
 
     def vectors(self, i: int) -> Tensor:
         """Return the unit eigenvectors at the i-th α, shape (n, k)."""
         return self.basis.T @ self.weights[i]
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What a sweep is asked for, and when it is reached."""
-
-    k: int  # eigenvalues at each α
-    tol: float  # residual over the largest |λ| at that α
-    max_products: int
-    by: Callable[[Tensor], Tensor]  # the wanted eigenvalues have the largest by(λ)
-
-    def relative(self, ritz: Ritz) -> Tensor:
-        """Return each residual over the largest |λ| at its α, shape (A, k); 0 where H is zero."""
-        return ritz.residuals / ritz.scale.clamp_min(torch.finfo(torch.float64).tiny)[:, None]
-
-    def reached(self, ritz: Ritz) -> bool:
-        """Return whether there are k values at each α, each with a small residual."""
-        return ritz.values.shape[1] == self.k and bool((self.relative(ritz) <= self.tol).all())
 
 
 def curvature_sweep(
@@ -98,11 +72,14 @@ def curvature_sweep(
     factors, of = inverse_scaling(params, scaling, amounts)
     goal = Goal(k, tol, min(max_products, len(theta)), by)
     generator = generator or torch.Generator(theta.device).manual_seed(0)
-    basis = empty_basis(hessian_operator(loss, params), of, theta)
-    basis, ritz = _greedy(basis, factors, goal, generator)
+    H, order = hessian_operator(loss, params), of.argsort(stable=True)
+    back = order.argsort()
+    basis = empty_basis(lambda v: H(v[back])[order], of.bincount().tolist(), theta)
+    basis = extend_along(basis, first_guess(H.gradient(), generator)[order])
+    basis, ritz = serve_all(basis, factors, goal, generator)
     traces = block_traces and _traces(params, factors, of, block_traces).to(theta)
     found = [t.to(theta) for t in (ritz.values, ritz.residuals)]
-    end = (len(basis.Q), goal.reached(ritz), basis.Q, ritz.weights.to(theta))
+    end = (len(basis.Q), goal.reached(ritz), basis.Q[:, back], ritz.weights.to(theta))
     return Sweep(amounts, *found, traces, *end)
 
 
@@ -119,40 +96,6 @@ def spectrum_sweep(
     factors, of = inverse_scaling(params, scaling, amounts)
     rows = [factors[i].to(H)[of] for i in range(len(amounts))]
     return torch.stack([torch.linalg.eigvalsh(d[:, None] * H * d).flip(0) for d in rows])
-
-
-def _greedy(
-    basis: ReducedBasis, factors: Tensor, goal: Goal, generator: torch.Generator
-) -> tuple[ReducedBasis, Ritz]:
-    """Grow `basis` until it reaches the goal for each row d_g of `factors` (A, G), or runs out.
-
-    A handful of rows are served first; then all are looked at, and the worst joins the handful.
-    """
-    handful = torch.linspace(0, len(factors) - 1, min(len(factors), 9)).round().long().unique()
-    while True:
-        basis = _serve(basis, factors[handful], goal, generator)
-        ritz = ritz_sweep(basis, view(basis), factors, min(goal.k, len(basis.Q)), goal.by)
-        if goal.reached(ritz) or len(basis.Q) >= goal.max_products:
-            return basis, ritz
-        handful = torch.cat([handful, goal.relative(ritz).amax(1).argmax()[None]])
-
-
-def _serve(
-    basis: ReducedBasis, factors: Tensor, goal: Goal, generator: torch.Generator
-) -> ReducedBasis:
-    """Add the longest part of the worst residual until these rows reach the goal."""
-    if not len(basis.Q):
-        basis = extend_at_random(basis, generator)
-    while len(basis.Q) < goal.max_products:
-        seen = view(basis)
-        ritz = ritz_sweep(basis, seen, factors, min(goal.k, len(basis.Q)), goal.by)
-        if goal.reached(ritz):
-            break
-        i, j = divmod(int(goal.relative(ritz).argmax()), ritz.values.shape[1])
-        grown = extend(basis, *largest_part(basis, seen, factors[i], ritz.weights[i, :, j]))
-        closed = grown is basis  # H maps the basis into itself
-        basis = extend_at_random(basis, generator) if closed else grown
-    return basis
 
 
 def _traces(params: Params, factors: Tensor, of: Tensor, traces: Mapping[str, float]) -> Tensor:

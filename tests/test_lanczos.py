@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from random_nets import DEVICES, law, off
 from scipy.sparse.linalg import eigsh
 
-from helpers.lanczos import lanczos
+from helpers.lanczos import lanczos, relative
 
 
 def matrix(eigenvalues, seed, device="cpu", dtype=torch.float64):
@@ -59,6 +59,21 @@ def test_by_abs_finds_the_most_negative_one():
     H, start = matrix([-9.0, 1, 2, 3], 0)
     assert float(lanczos(lambda v: H @ v, start).values[0]) == pytest.approx(3)
     assert float(lanczos(lambda v: H @ v, start, by=torch.abs).values[0]) == pytest.approx(-9)
+
+
+def test_the_tolerance_holds_for_the_smallest_of_the_wanted_ones_too():
+    """λ₁₀ is a fiftieth of λ₁: a residual that is small beside λ₁ says little about it."""
+    H = torch.diag(torch.cat([torch.logspace(0, -1.7, 10), torch.linspace(0, 0.019, 300)])).double()
+    start = torch.randn(310, generator=torch.Generator().manual_seed(0)).double()
+    eigen = lanczos(lambda v: H @ v, start, 10, tol=1e-3)
+    assert eigen.converged
+    assert bool((eigen.residuals <= 1e-3 * eigen.values).all())
+    assert torch.allclose(eigen.values, torch.logspace(0, -1.7, 10).double(), rtol=1e-3, atol=0)
+
+
+def test_an_eigenvalue_near_zero_is_asked_for_a_hundredth_of_the_largest():
+    size = relative(torch.tensor([1.0, 1.0]), torch.tensor([10.0, 1e-9]), torch.tensor(10.0))
+    assert size.tolist() == pytest.approx([0.1, 10.0])
 
 
 def test_a_repeated_eigenvalue_is_seen_once_from_one_start():

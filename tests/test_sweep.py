@@ -15,6 +15,7 @@ from helpers.gauss_newton import layer_traces
 from helpers.losses import cross_entropy, squared_error
 from helpers.nets import init_net, net, relu_net
 from helpers.params import flatten
+from helpers.reduced_basis import compress, empty_basis, extend_along, ritz_sweep
 from helpers.sweep import curvature_sweep, spectrum_sweep
 from helpers.symmetry import alpha_scale, apply_scaling, layer_scaling, unit_scaling
 
@@ -129,6 +130,42 @@ def test_every_eigenvalue_of_a_small_net_through_the_basis():
     assert sweep.products == 8
     assert sweep.converged
     assert torch.allclose(sweep.values[0], dense_values(loss, alpha_scale(params, 0.5)), atol=1e-9)
+
+
+def test_a_compressed_basis_says_what_the_whole_basis_says():
+    """It holds the eigenvectors at some α, so their values and residuals are what they were."""
+    generator = torch.Generator().manual_seed(0)
+    H = torch.randn(30, 30, generator=generator, dtype=torch.float64)
+    H = H + H.T
+    basis = empty_basis(lambda v: H @ v, [12, 8, 10], H[0])
+    for _ in range(4):
+        noise = torch.randn(30, generator=generator, dtype=torch.float64)
+        basis = extend_along(basis, noise)
+    factors = torch.tensor([[1.0, 1.0, 1.0], [0.5, 1.0, 2.0]], dtype=torch.float64)
+    whole = ritz_sweep(basis.small, factors, 1)
+    thin, C = compress(basis.small, whole.weights[:, :, 0].T, 1e-9)
+    again = ritz_sweep(thin, factors, 1)
+    assert len(thin.T) == 6 < len(basis.Q)
+    assert torch.allclose(again.values, whole.values, rtol=1e-12)
+    assert torch.allclose(again.residuals, whole.residuals, rtol=1e-9)
+    v, d = (
+        basis.Q.T @ C.T @ again.weights[1, :, 0],
+        factors[1].repeat_interleave(torch.tensor([12, 8, 10])),
+    )
+    assert torch.isclose((d * (H @ (d * v)) - again.values[1] * v).norm(), again.residuals[1])
+
+
+def test_the_gradient_is_no_blind_first_guess():
+    """Where the gradient has no part in the sharpest direction, the noise finds it."""
+    a = torch.tensor([1.0, 9.0], dtype=torch.float64)
+    params = {"theta1": torch.ones(2, 1).double(), "theta2": torch.ones(1, 1).double()}
+
+    def loss(p):
+        return 0.5 * (a * (p["theta1"][:, 0] - torch.tensor([0.0, 1.0])) ** 2).sum()
+
+    sweep = curvature_sweep(loss, params, {"theta1": 1, "theta2": -1}, [1.0], tol=1e-9)
+    assert float(sweep.values[0, 0]) == pytest.approx(9)
+    assert float(top_eigenvalues(loss, params, tol=1e-9).values[0]) == pytest.approx(9)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
