@@ -62,15 +62,20 @@ def hessian_operator(loss: LossFn, params: Params) -> HessianOperator:
 
 def _summed_product(loss: LossFn, params: Params) -> Product:
     """Return v ↦ Σ w · Hess(part) v, over the batches of a loader and over the workers."""
+
+    def once(part: LossFn) -> Product:
+        return _kept_product(*_kept_gradient(part, params))
+
     kept = None
     if not hasattr(loss, "parts"):  # one share of tensors: its graph fits, and stays
-        kept = [(w, _kept_product(*_kept_gradient(part, params))) for w, part in pieces(loss)]
+        kept = [(w, once(part)) for w, part in pieces(loss)]
 
     def product(v: Tensor) -> Tensor:
-        terms = kept or (
-            (w, _kept_product(*_kept_gradient(part, params))) for w, part in pieces(loss)
-        )
-        return add_up(sum((w * H(v) for w, H in terms), torch.zeros_like(v)))
+        if kept is not None:
+            terms = (w * H(v) for w, H in kept)
+        else:  # a batch's graph is gone before the next is made
+            terms = (w * once(part)(v) for w, part in pieces(loss))
+        return add_up(sum(terms, torch.zeros_like(v)))
 
     return product
 

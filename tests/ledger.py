@@ -44,6 +44,7 @@ MODEL = "argument/model_reparametrization"
 RADIAL = "argument/radial_transformations"
 INPUT = "argument/input_reparametrization"
 LIPSCHITZ = "argument/not_lipschitz"
+ALGORITHM = "after/theorem_as_algorithm"
 STATEMENTS = (
     Statement(
         "observational-equivalence",
@@ -356,6 +357,14 @@ STATEMENTS = (
         f"{INPUT}#appendix-d",
         "helpers.inputs.whiten_inputs",
         "checked",
+    ),
+    Statement(
+        "one-basis",
+        "ours",
+        "A basis cut at the borders of the layers gives λ_max and its residual at T_α θ for every α.",
+        f"{ALGORITHM}#one-basis",
+        "helpers.sweep.curvature_sweep",
+        "ours",
     ),
 )
 IDS = {statement.id: statement for statement in STATEMENTS}

@@ -6,8 +6,9 @@ at the rescaled weights, and a product there that recomputes each residual.
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_nets import law
 
 from helpers.curvature import dense_hessian, hvp, top_eigenvalues, trace
 from helpers.data import digits
@@ -38,25 +39,27 @@ EXPONENTS = {"theta1": 1, "theta3": -1}
 
 
 @given(seed=st.integers(0, 2**16), bias=st.booleans(), k=st.integers(1, 4))
-@settings(max_examples=15, deadline=None)
-def test_values_are_those_of_the_really_rescaled_net(seed, bias, k):
+@law(15)
+def test_values_are_those_of_the_really_rescaled_net(seed, bias, k, ledger):
     loss, params = small_net(seed=seed, bias=bias)
     sweep = curvature_sweep(loss, params, EXPONENTS, AMOUNTS, k=k, tol=1e-7)
     assert sweep.converged
     for i in range(0, 25, 6):
         twin = alpha_scale(params, float(AMOUNTS[i]), up="theta1", down="theta3")
         truth = dense_values(loss, twin)[:k]
-        assert torch.allclose(sweep.values[i], truth, rtol=1e-6, atol=1e-9 * float(truth[0]))
+        error = (sweep.values[i] - truth).abs() / truth.abs().maximum(1e-3 * truth[0].abs())
+        ledger("one-basis", error=float(error.max()), tol=1e-6)
 
 
-def test_each_residual_is_what_a_product_at_the_rescaled_net_gives():
+def test_each_residual_is_what_a_product_at_the_rescaled_net_gives(ledger):
     loss, params = small_net()
     sweep = curvature_sweep(loss, params, EXPONENTS, AMOUNTS, k=2, tol=1e-2)
     for i in (0, 7, 12, 24):
         twin = alpha_scale(params, float(AMOUNTS[i]), up="theta1", down="theta3")
         for j, v in enumerate(sweep.vectors(i).T):
             residual = (hvp(loss, twin, v) - sweep.values[i, j] * v).norm()
-            assert torch.isclose(residual, sweep.residuals[i, j], rtol=1e-6, atol=1e-9)
+            error = float((residual / sweep.residuals[i, j] - 1).abs())
+            ledger("one-basis", error=error, tol=1e-6)
             assert torch.isclose(v.norm(), torch.tensor(1.0, dtype=v.dtype))
 
 
