@@ -22,7 +22,8 @@ from helpers.curvature import gradient
 README = Path(__file__).with_name("README.md")
 CLOCK = time.perf_counter  # or the processor's time, with --cpu
 SEEDS = (0, 1, 2)  # a lucky first guess does not count
-PROBES = torch.logspace(-2, 2, 5, dtype=torch.float64)  # where peers are timed, of 41 or 401
+COUNTS = (41, 401)  # values of α in a sweep
+PROBES = torch.logspace(-2, 2, 5, dtype=torch.float64)  # the ones where peers are timed
 
 
 def seconds(call):
@@ -84,28 +85,29 @@ def gradient_seconds(problem, rounds):
     return interleaved({"g": lambda: gradient(problem.loss, problem.params)}, 5 * rounds)["g"]
 
 
-def sweep_calls(problem, count):
-    """Ours for all α; the peers at five of them, to be multiplied by count / 5."""
-    amounts = torch.logspace(-2, 2, count, dtype=torch.float64)
+def sweep_calls(problem):
+    """Ours for all α, the peers at five of them: their time is to be multiplied by count / 5."""
     twins = [problem.twin(float(alpha)) for alpha in PROBES]
     truth = torch.cat([twin.top() for twin in twins])
 
     def at_probes(answer):
         return lambda setting: torch.stack([answer(twin, 1, setting)[0] for twin in twins])
 
-    each = max(1, (count - 1) // 4)
-    ladders = {name: ladder for name, (_, ladder) in TOP.items()}
-    answers = {name: at_probes(answer) for name, (answer, _) in TOP.items()}
-    answers["ours"] = lambda tol: ours_sweep(problem, amounts, tol).values[::each, 0]
-    return ready({n: (answers[n], ladders[n]) for n in TOP}, truth, ERROR)
+    def at_all(count):
+        amounts = torch.logspace(-2, 2, count, dtype=torch.float64)
+        return lambda tol: ours_sweep(problem, amounts, tol).values[:: count // 4, 0]
+
+    contenders = {name: (at_probes(answer), ladder) for name, (answer, ladder) in TOP.items()}
+    ladder = contenders.pop("ours")[1]
+    contenders |= {count: (at_all(count), ladder) for count in COUNTS}
+    return ready(contenders, truth, ERROR)
 
 
 def sweep_rows(problem, rounds, unit):
-    for count in (41, 401):
-        times = interleaved(sweep_calls(problem, count), rounds)
-        for name in set(times) - {"ours"}:
-            times[name] *= count / len(PROBES)
-        yield row(f"λ_max at {count} α, {problem.name}", times, unit)
+    times = interleaved(sweep_calls(problem), rounds)
+    for count in COUNTS:
+        peers = {name: times[name] * count / len(PROBES) for name in set(times) - set(COUNTS)}
+        yield row(f"λ_max at {count} α, {problem.name}", {"ours": times[count]} | peers, unit)
 
 
 def top_rows(problem, rounds, unit):

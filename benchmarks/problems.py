@@ -95,9 +95,9 @@ def cnn():
 def _trained(name, module, X):
     """A few steps of training: curvature as a reader would measure it."""
     y = digits(dtype=torch.float32).y
-    optimiser = torch.optim.Adam(module.parameters(), lr=3e-3)
+    optimizer = torch.optim.Adam(module.parameters(), lr=3e-3)
     for _ in range(40):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         CRITERION(module(X), y).backward()
-        optimiser.step()
+        optimizer.step()
     return Problem(name, module.eval(), X, y)

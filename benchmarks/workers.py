@@ -27,18 +27,25 @@ def worker():
         begin = time.perf_counter()
         product(v)
         times.append(time.perf_counter() - begin)
-    spent = statistics.median(times)
     if place()[0] == 0:
-        print(f"{place()[1]} worker(s): {1e3 * spent:.1f} ms a product", flush=True)
+        print(1e3 * statistics.median(times), flush=True)
+
+
+def milliseconds(count):
+    """Milliseconds of a product with this many workers, each a process with one thread."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command = [*torchrun, f"--nproc-per-node={count}", "-m", "benchmarks.workers"]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(command, check=True, env=one_thread, stdout=subprocess.PIPE, text=True)
+    return float(ran.stdout)
 
 
 def main():
     if os.environ.get("WORLD_SIZE"):
         return worker()
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    for count in (1, 2):
-        command = [*torchrun, f"--nproc-per-node={count}", "-m", "benchmarks.workers"]
-        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    rounds = [(milliseconds(1), milliseconds(2)) for _ in range(5)]  # interleaved
+    one, two = (statistics.median(column) for column in zip(*rounds, strict=True))
+    print(f"one worker {one:.0f} ms a product, two {two:.0f} ms: a factor of {one / two:.2f}")
     return None
 
 

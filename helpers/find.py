@@ -67,8 +67,8 @@ def find_symmetries(module: nn.Module) -> Symmetries:
 
     Traces the module with `torch.fx`, then follows each layer's output to everything that reads
     it. ReLU, leaky ReLU, pooling, dropout, flattening and reshaping let a factor through; a sum, a
-    normalisation, a smooth activation or the output does not. The gain and bias of a
-    normalisation are themselves a layer that may be rescaled. Nothing is run: cost, milliseconds.
+    normalization, a smooth activation or the output does not. The gain and bias of a
+    normalization are themselves a layer that may be rescaled. Nothing is run: cost, milliseconds.
 
     Raises:
         ValueError: a module that torch.fx cannot trace.

@@ -97,7 +97,7 @@ def test_a_negative_factor_is_not_homogeneous():
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_he_initialisation_has_the_promised_spread(dtype, device):
+def test_he_initialization_has_the_promised_spread(dtype, device):
     generator = torch.Generator().manual_seed(0)
     params = init_net([400, 300, 2], bias=True, generator=generator, dtype=dtype, device=device)
     assert {name: tuple(b.shape) for name, b in params.items()} == {
