@@ -59,7 +59,7 @@ def test_each_residual_is_what_a_product_at_the_rescaled_net_gives(ledger):
         for j, v in enumerate(sweep.vectors(i).T):
             residual = (hvp(loss, twin, v) - sweep.values[i, j] * v).norm()
             error = float((residual / sweep.residuals[i, j] - 1).abs())
-            ledger("one-basis", error=error, tol=1e-6)
+            ledger("one-basis", error=error, tol=1e-5)
             assert torch.isclose(v.norm(), torch.tensor(1.0, dtype=v.dtype))
 
 
