@@ -14,7 +14,15 @@ from torch import Tensor
 
 from helpers.lanczos import Eigen, lanczos
 from helpers.params import Params, flatten
-from helpers.products import LossFn, dense_hessian, gradient, hessian_operator, hvp
+from helpers.products import (
+    LossFn,
+    block_size,
+    dense_hessian,
+    gradient,
+    hessian_operator,
+    hvp,
+    unit_blocks,
+)
 
 __all__ = [
     "Estimate",
@@ -116,16 +124,16 @@ def trace(
     """
     theta = flatten(params)
     if samples is None:
-        V = torch.eye(len(theta), dtype=theta.dtype, device=theta.device)
+        blocks = unit_blocks(theta)
     elif samples < 2:
         raise ValueError(f"trace needs samples >= 2, got {samples}: one has no spread.")
     else:
         generator = generator or torch.Generator(theta.device).manual_seed(0)
         size = (samples, len(theta))
         V = torch.randint(0, 2, size, generator=generator, device=generator.device).to(theta)
-        V = 2 * V - 1
+        blocks = (2 * V - 1).split(block_size(len(theta)))
     product = hessian_operator(loss, params)
-    forms = torch.cat([(rows * product(rows)).sum(1) for rows in V.split(64)])  # (m,) vᵀHv
+    forms = torch.cat([(rows * product(rows)).sum(1) for rows in blocks])  # (m,) vᵀHv
     if samples is None:
         return Estimate(float(forms.sum()), 0.0)
     return Estimate(float(forms.mean()), float(forms.std() / samples**0.5))

@@ -5,7 +5,7 @@ A product costs about two gradients once the graph of the first gradient is kept
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from helpers.params import Params, check_finite, flatten, unflatten
 from helpers.workers import add_up, is_in_pieces, pieces
 
 LossFn = Callable[[Params], Tensor]
+BLOCK = 2**22  # numbers in a block of vectors: 32 MB in float64; the graph holds some ten times it
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,18 @@ def _check_differentiable(value: Tensor) -> None:
 def dense_hessian(loss: LossFn, params: Params) -> Tensor:
     """Return Hess L(θ), symmetric, shape (n, n). Cost: about 2n gradients and n² numbers."""
     product = hessian_operator(loss, params)
-    theta = flatten(params)
-    eye = torch.eye(len(theta), dtype=theta.dtype, device=theta.device)
-    H = torch.cat([product(rows) for rows in eye.split(64)])
+    H = torch.cat([product(rows) for rows in unit_blocks(flatten(params))])
     return (H + H.T) / 2
+
+
+def unit_blocks(like: Tensor) -> Iterator[Tensor]:
+    """Yield the rows of the n × n unit matrix in blocks (m, n), of the type of `like` (n,)."""
+    n = len(like)
+    for rows in torch.arange(n, device=like.device).split(block_size(n)):
+        block = like.new_zeros(len(rows), n)
+        yield block.scatter_(1, rows[:, None], 1)
+
+
+def block_size(n: int) -> int:
+    """Return how many vectors of length n to multiply at once: 64, or fewer for lack of memory."""
+    return max(1, min(64, BLOCK // n))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from random_nets import DEVICES, build, cases, law, margin, off
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from helpers import products
 from helpers.curvature import (
     dense_hessian,
     gradient,
@@ -126,6 +127,27 @@ def test_the_spectral_norm_of_a_saddle_is_the_size_of_its_steepest_descent():
     params = {"w": torch.zeros(2, dtype=torch.float64)}
     assert spectral_norm(saddle, params) == pytest.approx(3)
     assert float(top_eigenvalues(saddle, params).values[0]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("rows", [1, 4, 64])
+def test_blocks_fit_the_memory_limit_and_change_nothing(rows, monkeypatch):
+    case = build([4, 5, 3], 2)
+    H, n = forward_over_reverse(case), len(flatten(case.params))
+    monkeypatch.setattr(products, "BLOCK", rows * n)
+    seen = []
+
+    def loss(params):
+        return case.loss(params)
+
+    def watched(V, product=products.hessian_operator(loss, case.params)):
+        seen.append(len(V))
+        return product(V)
+
+    monkeypatch.setattr(products, "hessian_operator", lambda *_: watched)
+    dense = dense_hessian(loss, case.params)
+    assert float((dense - H).abs().max()) < 1e-12 * float(H.abs().max())
+    assert max(seen) == min(rows, n) and sum(seen) == n
+    assert trace(case.loss, case.params).value == pytest.approx(float(H.trace()))
 
 
 def test_hutchinson_is_unbiased_within_its_own_error():
