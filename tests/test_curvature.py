@@ -134,17 +134,14 @@ def test_blocks_fit_the_memory_limit_and_change_nothing(rows, monkeypatch):
     case = build([4, 5, 3], 2)
     H, n = forward_over_reverse(case), len(flatten(case.params))
     monkeypatch.setattr(products, "BLOCK", rows * n)
-    seen = []
+    product, seen = products.hessian_operator(case.loss, case.params), []
 
-    def loss(params):
-        return case.loss(params)
-
-    def watched(V, product=products.hessian_operator(loss, case.params)):
+    def watched(V):
         seen.append(len(V))
         return product(V)
 
     monkeypatch.setattr(products, "hessian_operator", lambda *_: watched)
-    dense = dense_hessian(loss, case.params)
+    dense = dense_hessian(case.loss, case.params)
     assert float((dense - H).abs().max()) < 1e-12 * float(H.abs().max())
     assert max(seen) == min(rows, n) and sum(seen) == n
     assert trace(case.loss, case.params).value == pytest.approx(float(H.trace()))

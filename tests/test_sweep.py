@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from random_nets import law
+from random_nets import DEVICES, law
 
 from helpers.curvature import dense_hessian, hvp, top_eigenvalues, trace
 from helpers.data import digits
@@ -171,11 +171,12 @@ def test_the_gradient_is_no_blind_first_guess():
     assert float(top_eigenvalues(loss, params, tol=1e-9).values[0]) == pytest.approx(9)
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_the_cost_does_not_grow_with_the_number_of_amounts(dtype):
-    data = digits(dtype=dtype)
+def test_the_cost_does_not_grow_with_the_number_of_amounts(dtype, device):
+    data = digits(dtype=dtype, device=device)
     generator = torch.Generator().manual_seed(0)
-    params = init_net([64, 16, 10], generator=generator, dtype=dtype)
+    params = init_net([64, 16, 10], generator=generator, dtype=dtype, device=device)
     loss = cross_entropy(relu_net, data.X, data.y)
     exponents = {"theta1": 1, "theta2": -1}
     few, many = (
@@ -183,6 +184,7 @@ def test_the_cost_does_not_grow_with_the_number_of_amounts(dtype):
         for count in (41, 1001)
     )
     assert few.converged and many.converged
+    assert few.values.device.type == few.basis.device.type == device
     assert many.products <= 1.2 * few.products <= 48
     for i in (0, 20, 40):
         twin = alpha_scale(params, float(few.amounts[i]))
