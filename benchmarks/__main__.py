@@ -22,25 +22,26 @@ from helpers.curvature import gradient
 README = Path(__file__).with_name("README.md")
 CLOCK = time.perf_counter  # or the processor's time, with --cpu
 SEEDS = (0, 1, 2)  # a lucky first guess does not count
+SLOT = 0.25  # seconds: a short call is repeated, so that one hiccup does not decide
 COUNTS = (41, 401)  # values of α in a sweep
 PROBES = torch.logspace(-2, 2, 5, dtype=torch.float64)  # the ones where peers are timed
 
 
-def seconds(call):
-    begin = CLOCK()
-    call()
-    return CLOCK() - begin
+def seconds(call, slot=0.0):
+    """Seconds a call takes, on average over as many calls as fill the slot."""
+    begin, count = CLOCK(), 0
+    while not count or CLOCK() - begin < slot:
+        call()
+        count += 1
+    return (CLOCK() - begin) / count
 
 
 def interleaved(calls, rounds):
     """The median seconds of each call over `rounds` rounds, after one round to warm up."""
-    times = {name: [] for name in calls}
-    for round_ in range(rounds + 1):
-        for name, call in calls.items():
-            spent = seconds(call)
-            if round_:
-                times[name].append(spent)
-    return {name: statistics.median(spent) for name, spent in times.items()}
+    for call in calls.values():
+        call()
+    times = [{name: seconds(call, SLOT) for name, call in calls.items()} for _ in range(rounds)]
+    return {name: statistics.median(spent[name] for spent in times) for name in calls}
 
 
 def cheapest(answer, ladder, truth, error):
@@ -82,7 +83,7 @@ def row(task, times, unit):
 
 
 def gradient_seconds(problem, rounds):
-    return interleaved({"g": lambda: gradient(problem.loss, problem.params)}, 5 * rounds)["g"]
+    return interleaved({"g": lambda: gradient(problem.loss, problem.params)}, rounds)["g"]
 
 
 def sweep_calls(problem):
@@ -146,7 +147,7 @@ def block_row(problem, rounds, unit):
     products, cells = {name: make(problem) for name, make in PRODUCTS.items()}, []
     for m in BLOCKS:
         V = torch.randn(m, problem.size)
-        times = interleaved({n: partial(p, V) for n, p in products.items()}, 3 * rounds)
+        times = interleaved({n: partial(p, V) for n, p in products.items()}, rounds)
         ours, best = times.pop("ours"), min(times, key=times.get)
         each = [f"{spent / m / unit:.2f}" for spent in (ours, times[best])]
         cells += [each[0], f"{each[1]} ({best})"]

@@ -16,7 +16,8 @@ from helpers.params import Params, check_finite, flatten, unflatten
 from helpers.workers import add_up, is_in_pieces, pieces
 
 LossFn = Callable[[Params], Tensor]
-BLOCK = 2**22  # numbers in a block of vectors: 32 MB in float64; the graph holds some ten times it
+SMALL = 2000  # parameters up to which a block costs less than its vectors one by one
+BLOCK = 2**22  # numbers in a block of vectors: 32 MB in float64
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ def _kept_product(g: Tensor, theta: Tensor) -> Product:
             )
         if not g.requires_grad:  # L is linear in θ
             return torch.zeros_like(v)
+        if v.ndim == 2 and len(g) > SMALL:
+            return torch.stack([product(row) for row in v])
         (Hv,) = torch.autograd.grad(
             g, theta, v, retain_graph=True, is_grads_batched=v.ndim == 2, materialize_grads=True
         )

@@ -225,3 +225,14 @@ def test_no_convergence_is_said(monkeypatch):
     monkeypatch.setattr("helpers.curvature.lanczos", short)
     with pytest.raises(ValueError, match=r"spectral_norm needs a residual below 0\.0001 of"):
         spectral_norm(case.loss, case.params)
+
+
+def test_a_block_is_its_vectors_one_by_one_in_a_larger_net(monkeypatch):
+    case = build([4, 5, 3], 2)
+    V = torch.randn(3, len(flatten(case.params)), generator=case.generator, dtype=torch.float64)
+    at_once = hessian_operator(case.loss, case.params)(V)
+    monkeypatch.setattr(products, "SMALL", 1)
+    one_by_one = hessian_operator(case.loss, case.params)(V)
+    assert torch.allclose(at_once, one_by_one, rtol=1e-12)
+    with pytest.raises(ValueError, match="needs v of shape"):
+        hessian_operator(case.loss, case.params)(V[:, :-1])
