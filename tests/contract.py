@@ -152,10 +152,15 @@ def figures_have_words(page):
 
 
 def calls(source, names):
-    """Each call of one of `names` in a cell; lines of magic are left out."""
+    """Each call of one of `names` in a cell."""
+    return (call for call in named_calls(source) if call.func.id in names)
+
+
+def named_calls(source):
+    """Each call of a plain name in a cell; lines of magic are left out."""
     plain = re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.M)
     for node in ast.walk(ast.parse(plain)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             yield node
 
 
@@ -299,6 +304,30 @@ def solutions(page):
     return found
 
 
+def starters(page):
+    """The code cell that a student fills in, after each exercise and before its solution."""
+    wanted = False
+    for at, cell in enumerate(page.cells, 1):
+        if cell.cell_type == "markdown":
+            last = (re.findall(r"^:{3,}\{(exercise|solution)", cell.source, re.M) or [None])[-1]
+            wanted = last == "exercise" or (wanted and last is None)
+        elif wanted and "remove-cell" not in tags(cell):
+            wanted = False
+            yield at, cell
+
+
+def answers_stay_hidden(page):
+    for at, cell in starters(page):
+        for call in named_calls(cell.source):
+            parts = [*call.args, *call.keywords] if call.func.id.startswith("check") else []
+            for leaf in (leaf for part in parts for leaf in ast.walk(part)):
+                if isinstance(leaf, ast.Constant):
+                    yield (
+                        f"{page.where(at)} gives {leaf.value!r} to {call.func.id}: truth and hint "
+                        "belong in a remove-cell, or the starter gives them away."
+                    )
+
+
 def cell_sizes(page):
     solving = {at for cells in solutions(page).values() for at in cells}
     kept = [at for at, cell in page.code() if "remove-cell" not in tags(cell)]
@@ -315,7 +344,10 @@ def cell_sizes(page):
 
 
 EVERY_PAGE = (fences_close, colons_not_backticks, numbers_come_from_the_run)
-EVERY_NOTEBOOK = (first_cells, kernel, no_outputs, no_raw_interact, figures_have_words)
+EVERY_NOTEBOOK = (
+    *(first_cells, kernel, no_outputs, no_raw_interact, figures_have_words),
+    answers_stay_hidden,
+)
 EVERY_CHAPTER = (section_order, hidden_test, exercises, cell_sizes)
 
 

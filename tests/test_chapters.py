@@ -100,6 +100,11 @@ def no_dropdown(page):
     page.cells[21].source = ":::{solution-start} ex-a\n:::"
 
 
+def starter(source):
+    """A starter between the first exercise and its solution."""
+    return lambda page: page.cells.insert(21, code(source))
+
+
 FAULTS = {
     "no title": (plant(0, "A page"), "cell 1 needs a title"),
     "no badge": (plant(0, "# A page"), "cell 1 needs its Colab badge"),
@@ -121,6 +126,10 @@ FAULTS = {
     "unsolved": (plant(21, "nothing"), "needs a solution for ex-a"),
     "unfolded": (no_dropdown, "needs :class: dropdown on the solution of ex-a"),
     "no code": (drop(22), "needs a code cell in the solution of ex-a"),
+    "number given": (starter("y = None\ncheck(y, 31)"), "cell 22 gives 31 to check"),
+    "list given": (starter("check(y, [True, z])"), "cell 22 gives True to check"),
+    "nested": (starter("def f(): return check_1(g(y) < 1e-9)"), "cell 22 gives 1e-09 to check_1"),
+    "hint given": (starter("check(y, z, hint='add')"), "cell 22 gives 'add' to check"),
     "few cells": (lambda page: [page.cells.pop(at) for at in (16, 14)], "code cells, got 9"),
     "long cell": (plant(4, "x = 1\n" * 16), "cell 5 needs <= 15 lines, got 16"),
     "median": (long_cells, "needs a median of <= 6 shown lines a cell, got 8"),
@@ -142,6 +151,14 @@ def test_a_planted_fault_is_named(change, sentence):
     page = good_page()
     change(page)
     assert any(sentence in fault for fault in contract.faults(page)), contract.faults(page)
+
+
+def test_a_starter_may_name_its_truth_and_its_solution_may_type_it():
+    page = good_page()
+    starter("y = None  # 31\ncheck_1(y)\nprint(31)")(page)
+    page.cells.insert(21, code("def check_1(y): check(y, 31)", metadata={"tags": ["remove-cell"]}))
+    page.cells[24].source = page.cells[28].source = "check(31, 31)"
+    assert contract.faults(page) == []
 
 
 @pytest.mark.parametrize(
