@@ -26,26 +26,29 @@ def book(tmp_path, *headings):
     return tmp_path
 
 
-def test_both_ways_to_write_a_title(tmp_path):
-    root = book(
-        tmp_path,
-        "Choose α (core, 10 minutes)",
-        "Warm-up, 5 minutes: the bill",
-        "Stretch, 7 minutes",
-    )
+def test_level_minutes_and_name_come_from_the_title(tmp_path):
+    root = book(tmp_path, "Warm-up, 5 minutes: the bill", "Stretch, 12 minutes: who: you (or I)?")
     _, found = exercise_index.exercises(root / "book" / "a.ipynb")
     assert [(e.name, e.level, e.minutes) for e in found] == [
-        ("Choose α", "core", 10),
         ("The bill", "warm-up", 5),
-        ("A 2", "stretch", 7),
+        ("Who: you (or I)?", "stretch", 12),
     ]
-    assert exercise_index.table(root).count("\n") == 4
+    assert exercise_index.table(root).count("\n") == 3
 
 
-def test_an_exercise_without_its_level_is_named(tmp_path):
-    root = book(tmp_path, "Just do it")
-    with pytest.raises(ValueError, match="ex-a-0 needs its level and minutes"):
+@pytest.mark.parametrize(
+    "heading",
+    ["Just do it", "Just do it (core, 10 minutes)", "core, 10 minutes: do it", "Core, 10 minutes"],
+)
+def test_a_title_in_another_style_is_named(tmp_path, heading):
+    root = book(tmp_path, heading)
+    with pytest.raises(ValueError, match="ex-a-0 needs a title like"):
         exercise_index.table(root)
+
+
+def test_the_first_page_has_the_same_style():
+    first = ROOT / "book" / "index.ipynb"
+    assert [one.label for one in exercise_index.exercises(first)[1]] == ["ex-flattest-twin"]
 
 
 def test_every_exercise_of_the_book_has_its_row():

@@ -13,7 +13,7 @@ import yaml
 
 MARK = "<!-- exercise index -->"
 EXERCISE = re.compile(r"^:::+\{exercise\} *(.*)\n:label: *(\S+)", re.M)
-TITLE = re.compile(r"(warm-up|core|stretch), (\d+) minutes", re.I)
+TITLE = re.compile(r"(Warm-up|Core|Stretch), (\d+) minutes: (.+)")
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,15 @@ def exercises(page):
 
 
 def read(page, heading, label):
-    """An exercise from "Name (core, 10 minutes)" or "Core, 10 minutes: name"."""
-    match = TITLE.search(heading)
+    """An exercise from "Core, 10 minutes: name"."""
+    match = TITLE.fullmatch(heading.strip())
     if match is None:
         raise ValueError(
-            f"{page.name}: exercise {label} needs its level and minutes in the title, as in "
-            f"'Choose the α (warm-up, 5 minutes)', got {heading!r}: the teacher plans by them."
+            f"{page.name}: exercise {label} needs a title like 'Warm-up, 5 minutes: choose the α', "
+            f"got {heading!r}: the teacher plans by level and minutes."
         )
-    name = TITLE.sub("", heading).strip(" ():") or label.removeprefix("ex-").replace("-", " ")
-    return Exercise(name[0].upper() + name[1:], label, match[1].lower(), int(match[2]))
+    level, minutes, name = match.groups()
+    return Exercise(name[0].upper() + name[1:], label, level.lower(), int(minutes))
 
 
 def text_of(path):
