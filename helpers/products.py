@@ -83,20 +83,23 @@ def _summed_product(loss: LossFn, params: Params) -> Product:
 
 
 def _kept_product(g: Tensor, theta: Tensor) -> Product:
+    def one_go(v: Tensor) -> Tensor:
+        if not g.requires_grad:  # L is linear in θ
+            return torch.zeros_like(v)
+        (Hv,) = torch.autograd.grad(
+            g, theta, v, retain_graph=True, is_grads_batched=v.ndim == 2, materialize_grads=True
+        )
+        return Hv
+
     def product(v: Tensor) -> Tensor:
         if v.shape[-1:] != g.shape or v.ndim > 2:
             raise ValueError(
                 f"a Hessian-vector product needs v of shape ({len(g)},) or (m, {len(g)}), "
                 f"got {tuple(v.shape)}: one entry for each parameter."
             )
-        if not g.requires_grad:  # L is linear in θ
-            return torch.zeros_like(v)
         if v.ndim == 2 and len(g) > SMALL:
-            return torch.stack([product(row) for row in v])
-        (Hv,) = torch.autograd.grad(
-            g, theta, v, retain_graph=True, is_grads_batched=v.ndim == 2, materialize_grads=True
-        )
-        return Hv
+            return torch.stack([one_go(row) for row in v])
+        return one_go(v)
 
     return product
 

@@ -4,6 +4,9 @@ Oracles: central differences of L itself, `torch.func.hessian` (forward over rev
 the helpers go twice in reverse), and scipy's `eigsh` over the same products.
 """
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -236,3 +239,17 @@ def test_a_block_is_its_vectors_one_by_one_in_a_larger_net(monkeypatch):
     assert torch.allclose(at_once, one_by_one, rtol=1e-12)
     with pytest.raises(ValueError, match="needs v of shape"):
         hessian_operator(case.loss, case.params)(V[:, :-1])
+
+
+def test_a_graph_that_nobody_asks_any_more_is_gone_at_once():
+    """Not only when the garbage collector comes by: a loader makes one graph for each batch."""
+    case = build([4, 5, 3], 2)
+    gc.disable()
+    try:
+        H = hessian_operator(case.loss, case.params)
+        H(torch.ones(len(flatten(case.params)), dtype=torch.float64))
+        product = weakref.ref(H.product)
+        del H
+        assert product() is None
+    finally:
+        gc.enable()
