@@ -18,7 +18,7 @@ import definitions  # noqa: E402
 
 LINK = re.compile(r"\]\((?:\.\./)?glossary\.md#([^)]+)\)")
 FEWEST, MOST = 3, 8  # links on a chapter of these parts
-PARTS = ("book/meaning/", "book/argument/")
+PARTS = ("book/meaning/", "book/argument/", "book/after/")
 GLOSSARY = (contract.ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
 WORDS = {
     definitions.slug(word): text.split(" See [")[0]
