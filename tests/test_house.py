@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from sphinx.project import Project
 
 import helpers
 
@@ -177,3 +179,14 @@ def test_the_readmes_example_runs(capsys):
     exec(compile(example, "README.md", "exec"), {})
     *_, here, there = capsys.readouterr().out.split()
     assert float(there) > 1000 * float(here)
+
+
+def test_a_second_build_takes_no_tools_notes_for_pages(tmp_path):
+    """The test runner leaves a README.md in its cache: with it `make book` failed after a test."""
+    hidden = (".pytest_cache/README.md", ".venv/lib/x.md", "book/.ipynb_checkpoints/a.md")
+    for name in ("book/a.md", *hidden):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    project = Project(tmp_path, {".md": "markdown"})
+    assert project.discover(settings["exclude_patterns"]) == {"book/a"}
