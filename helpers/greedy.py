@@ -57,7 +57,7 @@ def serve_all(
     while True:
         basis, few = _serve(basis, factors[handful], goal, generator)
         W = few.weights.movedim(0, 1).flatten(1)  # (m, 9 k)
-        thin, C = compress(basis.small, W, goal.tol / 30)
+        thin, C = compress(basis.small, W, min(goal.tol, 1) / 30)
         ritz = goal.look(thin, factors)
         more = torch.cat([handful, _worst(goal.relative(ritz).amax(1), goal.tol)]).unique()
         if goal.reached(ritz) or len(basis.Q) >= goal.max_products or len(more) == len(handful):
@@ -94,9 +94,10 @@ def _serve_one(
         if goal.reached(ritz):
             break
         m, worst = len(basis.Q), goal.relative(ritz)[0].argmax()
-        for v, g in largest_parts(basis, d, ritz.weights[0, :, worst]):
+        parts = largest_parts(basis, d, ritz.weights[0, :, worst])
+        for v, g in parts[: goal.max_products - m]:
             basis = extend(basis, v, g)
         if len(basis.Q) == m:  # H maps the basis into itself
             noise = torch.randn(basis.Q.shape[1], generator=generator, device=generator.device)
-            basis = extend_along(basis, noise.to(basis.Q))
+            basis = extend_along(basis, noise.to(basis.Q), goal.max_products - m)
     return basis

@@ -93,11 +93,11 @@ def _grown(basis: ReducedBasis, E: Tensor, column: Tensor, along: Tensor, g: int
     return Small(T, grams, torch.cat([old.group, torch.tensor([g])]))
 
 
-def extend_along(basis: ReducedBasis, v: Tensor) -> ReducedBasis:
-    """Return `basis` with the part of v (n,) in each group added, in the eight emptiest at most."""
+def extend_along(basis: ReducedBasis, v: Tensor, at_most: int = 8) -> ReducedBasis:
+    """Return `basis` with the parts of v (n,) in the emptiest groups added, eight at most."""
     room = torch.tensor([part.stop - part.start for part in basis.groups])
     room = room - torch.bincount(basis.small.group, minlength=len(room))
-    for g in room.argsort(descending=True, stable=True)[:8].tolist():
+    for g in room.argsort(descending=True, stable=True)[: min(8, at_most)].tolist():
         basis = extend(basis, v[basis.groups[g]], g)
     return basis
 

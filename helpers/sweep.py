@@ -75,7 +75,7 @@ def curvature_sweep(
     H, order = hessian_operator(loss, params), of.argsort(stable=True)
     back = order.argsort()
     basis = empty_basis(lambda v: H(v[back])[order], of.bincount().tolist(), theta)
-    basis = extend_along(basis, first_guess(H.gradient(), generator)[order])
+    basis = extend_along(basis, first_guess(H.gradient(), generator)[order], goal.max_products)
     basis, ritz = serve_all(basis, factors, goal, generator)
     traces = block_traces and _traces(params, factors, of, block_traces).to(theta)
     found = [t.to(theta) for t in (ritz.values, ritz.residuals)]

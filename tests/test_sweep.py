@@ -201,6 +201,20 @@ def test_a_sweep_that_ran_out_says_so_and_keeps_its_bound():
     assert (values - sweep.values[12, 0]).abs().min() <= sweep.residuals[12, 0]
 
 
+@pytest.mark.parametrize("most", [1, 2, 5, 6, 7, 8])
+def test_no_more_products_than_allowed(most):
+    loss, params = small_net((8, 20, 20, 3))
+    sweep = curvature_sweep(loss, params, EXPONENTS, AMOUNTS, tol=1e-10, max_products=most)
+    assert sweep.products == len(sweep.basis) == most
+
+
+def test_a_loose_tolerance_is_a_tolerance_all_the_same():
+    loss, params = small_net()
+    sweep = curvature_sweep(loss, params, EXPONENTS, AMOUNTS, tol=1e4)
+    assert sweep.converged
+    assert sweep.values.shape == (25, 1)
+
+
 def test_a_loss_without_curvature_has_zeros():
     params = {"theta1": torch.ones(2, 2), "theta2": torch.ones(2, 1)}
     sweep = curvature_sweep(
