@@ -52,8 +52,13 @@ def open_page(browser, site):
 def listen(tab):
     """Collect on `tab` its faults, in words, and every address it asked for."""
     tab.faults, tab.asked = [], []
+
+    def failed(request):
+        if request.failure != "net::ERR_ABORTED":  # given up because the reader went on
+            tab.faults.append(f"missing: {request.url}")
+
     tab.on("pageerror", lambda error: tab.faults.append(f"script error: {error}"))
-    tab.on("requestfailed", lambda request: tab.faults.append(f"missing: {request.url}"))
+    tab.on("requestfailed", failed)
     tab.on("request", lambda request: tab.asked.append(request.url))
 
     def heard(message):
