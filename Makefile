@@ -35,13 +35,13 @@ lint: $(READY)  ## format and check the code, notebooks too
 	$(BIN)/ruff format . && $(BIN)/ruff check .
 
 pdf: book  ## print the site into _build/pdf/book.pdf
-	$(BIN)/python book/_ext/print_pdf.py
+	$(BIN)/python -m tools.print_pdf
 
 bench: $(READY)  ## time the helpers beside their peers, print the tables
 	$(BIN)/python -m pip install -q -r requirements-bench.txt && $(BIN)/python -m benchmarks
 
 set-repository: $(READY)  ## point the book at a fork: make set-repository URL=https://github.com/you/fork
-	$(BIN)/python book/_ext/repository.py "$(URL)"
+	$(BIN)/python -m tools.repository "$(URL)"
 
 clean:  ## drop the built site and every cache, keep .venv
 	rm -rf _build build *.egg-info .pytest_cache .ruff_cache .hypothesis

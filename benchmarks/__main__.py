@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.contenders import DENSITY, PRODUCTS, TOP, TRACE, ours_sweep, two_knobs
 from benchmarks.problems import ERROR, cnn, mlp
-from helpers.curvature import gradient
+from helpers import gradient
 
 README = Path(__file__).with_name("README.md")
 CLOCK = time.perf_counter  # or the processor's time, with --cpu

@@ -9,10 +9,13 @@ import warnings
 import torch
 
 from benchmarks.problems import CRITERION
-from helpers.curvature import hessian_operator, top_eigenvalues
-from helpers.gauss_newton import layer_traces
-from helpers.spectrum import spectral_density
-from helpers.sweep import curvature_sweep
+from helpers import (
+    curvature_sweep,
+    hessian_operator,
+    layer_traces,
+    spectral_density,
+    top_eigenvalues,
+)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

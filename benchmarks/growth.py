@@ -12,10 +12,7 @@ import time
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from helpers.curvature import hvp
-from helpers.loader import over_loader
-from helpers.nets import init_net, relu_net
-from helpers.params import flatten
+from helpers import flatten, hvp, init_net, over_loader, relu_net
 
 BATCH = 256
 WIDTHS = {"1k": 14, "10k": 70, "100k": 280, "1M": 960, "10M": 3100}

@@ -15,13 +15,12 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-ROOT = Path(__file__).resolve().parents[1]
+from tools import ROOT, contract
+
 TABLE = Path(__file__).with_name("kernel.md")
-sys.path.insert(0, str(ROOT / "tests"))
-import contract  # noqa: E402
 
 LISTEN = """
-from helpers import host_kernel
+from helpers.live import _host_kernel as host_kernel
 LIVE, make = [], host_kernel.Live.__init__
 def remember(self, *args, **knobs):
     make(self, *args, **knobs)

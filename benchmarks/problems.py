@@ -6,11 +6,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from helpers.curvature import top_eigenvalues
-from helpers.data import digits
-from helpers.losses import cross_entropy
-from helpers.nets import functional, relu_net
-from helpers.symmetry import alpha_scale
+from helpers import alpha_scale, cross_entropy, digits, functional, relu_net, top_eigenvalues
 
 CRITERION = nn.CrossEntropyLoss()
 ERROR = 1e-3  # the relative error that an answer may have

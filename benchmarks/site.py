@@ -12,11 +12,10 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-ROOT = Path(__file__).resolve().parents[1]
+from tools import ROOT, contract
+from tools import browser as browsers
+
 SITE, TABLE = ROOT / "_build" / "html", Path(__file__).with_name("site.md")
-sys.path.insert(0, str(ROOT / "tests"))
-import browser as browsers  # noqa: E402
-import contract  # noqa: E402
 
 PROBE = Path(__file__).with_name("site_probe.js")
 UNTHROTTLED = ("--disable-frame-rate-limit", "--disable-gpu-vsync")

@@ -13,8 +13,8 @@ import time
 import torch
 
 from benchmarks.problems import mlp
-from helpers.curvature import hessian_operator
-from helpers.workers import place
+from helpers import hessian_operator
+from helpers.measures._workers import place
 
 
 def worker():

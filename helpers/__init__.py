@@ -1,68 +1,76 @@
 """Rescale a network without changing a prediction, and measure what that does to flatness.
 
-Each module imports only from those before it in `GROUPS`. `from helpers import alpha_scale` and
-`from helpers.symmetry import alpha_scale` are the same; `import helpers` alone loads nothing.
-The function `explore` has its module's name, so it comes as `from helpers.explore import explore`.
+This is the one front door: `from helpers import alpha_scale, spectral_norm, explore`. Behind it are
+five wings, each importing only from those before it: `nets`, `maps`, `measures`, `sweep`; `live`
+imports from none of them. `GROUPS` lists every public name in that order; `import helpers` alone
+loads nothing.
 """
 
 from importlib import import_module
 
 GROUPS = {
-    # weights as plain data
-    "params": ("flatten", "unflatten", "sizes", "perturb", "weight_names"),
-    "data": ("Data", "teacher_student", "two_moons", "digits", "mnist1d"),
-    "files": ("mnist", "cifar10", "mnist_on_disk", "cifar10_on_disk"),
-    "nets": ("net", "relu_net", "init_net", "functional", "is_positively_homogeneous"),
-    # maps that keep the function
-    "symmetry": (
+    # weights as plain data, data sets, nets, losses, training
+    "nets._params": (
+        *("Params", "LossFn", "Net", "flatten", "unflatten", "sizes", "perturb"),
+        *("weight_names", "bias_name"),
+    ),
+    "nets._data": ("Data", "teacher_student", "two_moons", "digits", "mnist1d"),
+    "nets._files": ("mnist", "cifar10", "mnist_on_disk", "cifar10_on_disk"),
+    "nets._nets": (
+        *("net", "relu_net", "init_net", "functional"),
+        *("ACTIVATIONS", "is_positively_homogeneous"),
+    ),
+    "nets._losses": ("squared_error", "cross_entropy", "accuracy", "predictions"),
+    "nets._loader": ("LoaderLoss", "over_loader"),
+    "nets._train": ("Trained", "descend", "bar"),
+    # maps that keep the function, and maps that change the coordinates
+    "maps._symmetry": (
         *("alpha_scale", "scale_layers", "scale_units"),
         *("layer_scaling", "unit_scaling", "apply_scaling"),
     ),
-    "orbit": (),
-    "lets_through": (),
-    "find": ("find_symmetries", "symmetry_scaling", "rescale", "Symmetry"),
-    # maps that change the coordinates
-    "reparam": (
+    "maps._lets_through": (),
+    "maps._find": ("find_symmetries", "symmetry_scaling", "rescale", "Symmetry"),
+    "maps._reparam": (
         *("Bijection", "compose", "pull_back", "jacobian", "pulled_gradient", "pulled_hessian"),
         *("weight_norm", "scale_direction"),
     ),
-    "radial": ("radial_power", "radial_map"),
-    "inputs": ("with_inputs", "scale_inputs", "whiten_inputs", "warp_inputs"),
-    # a loss, and a minimum of it
-    "losses": ("squared_error", "cross_entropy", "accuracy", "predictions"),
-    "loader": ("LoaderLoss", "over_loader"),
-    "train": ("Trained", "descend", "bar"),
-    # measures of sharpness
-    "lanczos": ("Eigen",),
-    "reduced_basis": (),
-    "greedy": (),
-    "workers": (),
-    "products": ("gradient", "hvp", "hessian_operator", "dense_hessian"),
-    "curvature": ("top_eigenvalues", "spectral_norm", "trace", "Estimate"),
-    "gauss_newton": ("layer_traces", "gauss_newton_operator"),
-    "spectrum": ("Density", "spectral_density", "trace_plus"),
-    "flatness": (
+    "maps._radial": ("psi", "radial_power", "radial_map"),
+    "maps._inputs": ("with_inputs", "scale_inputs", "whiten_inputs", "warp_inputs"),
+    # curvature, the measures of flatness, and those made so that rescaling does not change them
+    "measures._lanczos": ("Eigen", "lanczos"),
+    "measures._workers": (),
+    "measures._products": ("gradient", "hvp", "hessian_operator", "dense_hessian"),
+    "measures._curvature": ("top_eigenvalues", "spectral_norm", "trace", "Estimate"),
+    "measures._gauss_newton": ("layer_traces", "gauss_newton_operator"),
+    "measures._spectrum": ("Density", "spectral_density", "trace_plus"),
+    "measures._flatness": (
         *("Sharpness", "eps_sharpness", "predicted_eps_sharpness"),
         *("hs_description_length", "hs_box"),
     ),
-    "volume": ("Volume", "volume_flatness", "visible_volume", "disjoint_alpha"),
-    "keskar": ("BoxSharpness", "keskar_sharpness", "box_half_sides"),
-    "entropy": ("LocalEntropy", "local_entropy", "quadratic_local_entropy"),
-    # measures made so that rescaling does not change them
-    "invariant": (
+    "measures._volume": ("Volume", "volume_flatness", "visible_volume", "disjoint_alpha"),
+    "measures._keskar": ("BoxSharpness", "keskar_sharpness", "box_half_sides"),
+    "measures._entropy": ("LocalEntropy", "local_entropy", "quadratic_local_entropy"),
+    "measures._invariant": (
         *("scaled_spectral_norm", "rangamani_sharpness", "adaptive_sharpness", "adaptive_step"),
         *("relative_flatness", "fisher_rao_norm", "path_norm"),
     ),
-    # many rescalings at once
-    "sweep": ("Sweep", "curvature_sweep", "spectrum_sweep"),
-    # pictures, still and live; no torch from here on
-    "figures": ("panels", "label", "log_axes", "log_ticks", "contours", "digit_images", "number"),
-    "knobs": ("log_knob", "linear_knob", "choice"),
-    "svg_frames": (),
-    "host_site": (),
-    "host_kernel": (),
-    "explore": ("still", "say"),
-    "exercises": ("check",),
+    # many rescalings at once, from one Hessian
+    "sweep._orbit": (),
+    "sweep._reduced_basis": (),
+    "sweep._greedy": (),
+    "sweep._sweep": ("Sweep", "curvature_sweep", "spectrum_sweep"),
+    # figures, knobs, exercises, in every host; no torch from here on
+    "live._figures": (
+        *("panels", "label", "log_axes", "log_ticks", "contours", "digit_images", "number"),
+        *("THETA", "TWIN", "ORBIT", "ACCENT", "INK", "FAINT", "PALETTE"),
+        *("THETA_MARK", "TWIN_MARK", "power_of_ten"),
+    ),
+    "live._knobs": ("log_knob", "linear_knob", "choice"),
+    "live._svg_frames": (),
+    "live._host_site": (),
+    "live._host_kernel": (),
+    "live._explore": ("explore", "still", "say"),
+    "live._exercises": ("check",),
 }
 _HOME = {name: module for module, names in GROUPS.items() for name in names}
 __all__ = ["GROUPS", *_HOME]

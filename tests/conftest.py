@@ -5,12 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import browser as browsers
-import ledger as book_ledger
 import pytest
 from filelock import FileLock
 
-ROOT = Path(__file__).resolve().parents[1]
+from tools import ROOT
+from tools import browser as browsers
+from tools import ledger as book_ledger
+
 RECORDS = pytest.StashKey[list]()
 
 

@@ -12,10 +12,9 @@ from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from helpers.data import teacher_student
-from helpers.losses import Loss, squared_error
-from helpers.nets import init_net, net, relu_net
-from helpers.params import Params, bias_name, weight_names
+from helpers import init_net, net, relu_net, squared_error, teacher_student, weight_names
+from helpers.nets._losses import Loss
+from helpers.nets._params import Params, bias_name
 
 DEVICES = ["cpu"]
 if torch.cuda.is_available():

@@ -3,8 +3,9 @@
 Oracle: stand-in programs in an empty folder, so that nothing depends on this machine's own browser.
 """
 
-import browser
 import pytest
+
+from tools import browser
 
 
 @pytest.fixture

@@ -4,22 +4,23 @@ Oracle: the committed sources. The planted faults start from one small page that
 and break it in one place each, so that a rule which lets everything pass is found out.
 """
 
-import contract
 import pytest
 from nbformat.v4 import new_code_cell as code
 from nbformat.v4 import new_markdown_cell as text
 
+from tools import ROOT, contract, repository
+
 PAGES = contract.sources()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(contract.ROOT).as_posix())
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_page_keeps_the_contract(path):
     faults = contract.faults(contract.read(path))
     assert not faults, "\n".join(faults)
 
 
 def test_toc_and_folder_agree():
-    found = [path.relative_to(contract.ROOT).as_posix() for path in PAGES]
+    found = [path.relative_to(ROOT).as_posix() for path in PAGES]
     faults = list(contract.strays(contract.table_of_contents(), found))
     assert not faults, "\n".join(faults)
 
@@ -35,12 +36,12 @@ def test_a_stray_a_missing_and_a_double_page_are_named():
 
 def good_page():
     """A small chapter that keeps every rule."""
-    url, branch = contract.repository.address()
+    url, branch = repository.address()
     name = "book/argument/a_small_page.ipynb"
-    badge = contract.repository.badge(url, branch, name)
+    badge = repository.badge(url, branch, name)
     cells = [
         text(f"# A small page keeps its contract\n\nSee section 4.1 and $x = 0.5$.\n\n{badge}"),
-        code(contract.repository.first_cell(url), metadata={"tags": ["remove-cell", "setup"]}),
+        code(repository.first_cell(url), metadata={"tags": ["remove-cell", "setup"]}),
         code("from helpers.explore import explore"),
     ]
     for head in contract.SECTIONS:

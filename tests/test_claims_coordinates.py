@@ -15,24 +15,28 @@ from hypothesis import strategies as st
 from random_nets import build, cases, law, log_uniform, off
 from scipy.integrate import quad
 
-from helpers.curvature import dense_hessian, gradient
-from helpers.flatness import eps_sharpness
-from helpers.inputs import scale_inputs, whiten_inputs, with_inputs
-from helpers.keskar import keskar_sharpness
-from helpers.losses import squared_error
-from helpers.nets import net
-from helpers.params import flatten, sizes
-from helpers.radial import radial_map, radial_power
-from helpers.reparam import (
+from helpers import (
+    alpha_scale,
     compose,
+    dense_hessian,
+    eps_sharpness,
+    flatten,
+    gradient,
     jacobian,
+    keskar_sharpness,
+    net,
     pull_back,
     pulled_gradient,
     pulled_hessian,
-    scale_direction,
-    weight_norm,
+    radial_map,
+    radial_power,
+    scale_inputs,
+    sizes,
+    squared_error,
+    whiten_inputs,
+    with_inputs,
 )
-from helpers.symmetry import alpha_scale
+from helpers.maps._reparam import scale_direction, weight_norm
 
 REGRESSION = dict(q=6, n=40)
 

@@ -16,12 +16,24 @@ from hypothesis import strategies as st
 from random_nets import build, cases, law, log_uniform, off, pre_activations
 from scipy.optimize import minimize, minimize_scalar
 
-from helpers.curvature import dense_hessian, gradient, spectral_norm, trace
-from helpers.gauss_newton import layer_traces
-from helpers.losses import cross_entropy, squared_error
-from helpers.nets import net, relu_net
-from helpers.params import flatten, perturb, sizes, unflatten
-from helpers.symmetry import alpha_scale, layer_scaling, scale_layers
+from helpers import (
+    alpha_scale,
+    cross_entropy,
+    dense_hessian,
+    flatten,
+    gradient,
+    layer_traces,
+    net,
+    perturb,
+    relu_net,
+    scale_layers,
+    sizes,
+    spectral_norm,
+    squared_error,
+    trace,
+    unflatten,
+)
+from helpers.maps._symmetry import layer_scaling
 
 ONE = dict(depth=(1, 1), bias=False)
 FEW = 15  # nets for the laws that form many dense Hessians

@@ -13,17 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_nets import build, cases, law, log_uniform, off
 
-from helpers.curvature import dense_hessian, gradient
-from helpers.invariant import (
+from helpers import (
     adaptive_sharpness,
     adaptive_step,
-    fisher_rao_norm,
-    path_norm,
+    alpha_scale,
+    dense_hessian,
+    flatten,
+    gradient,
+    perturb,
     rangamani_sharpness,
-    relative_flatness,
+    scale_units,
 )
-from helpers.params import flatten, perturb
-from helpers.symmetry import alpha_scale, scale_units
+from helpers.measures._invariant import fisher_rao_norm, path_norm, relative_flatness
 
 OFF = dict(depth=(1, 1), bias=False, where="off")
 

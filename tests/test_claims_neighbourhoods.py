@@ -16,14 +16,20 @@ from hypothesis import strategies as st
 from random_nets import build, cases, law, log_uniform
 from scipy.integrate import dblquad, quad
 
-from helpers.entropy import quadratic_local_entropy
-from helpers.flatness import eps_sharpness, hs_description_length
-from helpers.keskar import box_half_sides, keskar_sharpness
-from helpers.losses import squared_error
-from helpers.nets import net
-from helpers.params import flatten, sizes, unflatten
-from helpers.symmetry import alpha_scale
-from helpers.volume import disjoint_alpha
+from helpers import (
+    alpha_scale,
+    box_half_sides,
+    disjoint_alpha,
+    eps_sharpness,
+    flatten,
+    keskar_sharpness,
+    net,
+    quadratic_local_entropy,
+    sizes,
+    squared_error,
+    unflatten,
+)
+from helpers.measures._flatness import hs_description_length
 
 ONE = dict(depth=(1, 1), bias=False, where="minimum")
 

@@ -14,11 +14,17 @@ from random_nets import build, cases, law, log_uniform, off
 from torch import nn
 from torch.nn import functional as F
 
-from helpers.curvature import dense_hessian, gradient
-from helpers.losses import cross_entropy
-from helpers.nets import relu_net
-from helpers.params import flatten, sizes, unflatten
-from helpers.symmetry import alpha_scale, scale_layers
+from helpers import (
+    alpha_scale,
+    cross_entropy,
+    dense_hessian,
+    flatten,
+    gradient,
+    relu_net,
+    scale_layers,
+    sizes,
+    unflatten,
+)
 
 ONE = dict(depth=(1, 1), bias=False)
 FACTORS = st.sampled_from([1e-3, 0.3, 7.0, 1e3])

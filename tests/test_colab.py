@@ -11,10 +11,10 @@ import shutil
 import subprocess
 import sys
 
-import contract
 import pytest
 
-ROOT = contract.ROOT
+from tools import ROOT, contract, repository
+
 COLAB = ["torch", "numpy", "matplotlib", "ipywidgets==7.7.1", "scikit-learn"]  # 7.7.1 is Colab's
 RUNNER = ["nbclient", "ipykernel<7"]  # 7 has no comms for ipywidgets 7
 UNTOUCHED = ("torch", "numpy", "scipy", "scikit_learn", "matplotlib", "ipywidgets")
@@ -69,7 +69,7 @@ def environment(tmp_path_factory):
     run("git", "init", "-q", copy)
     run("git", "-C", copy, "add", "-A")
     run("git", "-C", copy, *who, "commit", "-q", "-m", "this working tree")
-    url, _ = contract.repository.address()
+    url, _ = repository.address()
     redirect = {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.{copy.as_uri()}.insteadOf",

@@ -15,19 +15,21 @@ from hypothesis import strategies as st
 from random_nets import DEVICES, build, cases, law, margin, off
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from helpers import products
-from helpers.curvature import (
+from helpers import (
+    cross_entropy,
     dense_hessian,
+    flatten,
     gradient,
     hessian_operator,
     hvp,
+    lanczos,
+    perturb,
     spectral_norm,
     top_eigenvalues,
     trace,
+    unflatten,
 )
-from helpers.lanczos import lanczos
-from helpers.losses import cross_entropy
-from helpers.params import flatten, perturb, unflatten
+from helpers.measures import _products as products
 
 
 def forward_over_reverse(case):
@@ -225,7 +227,7 @@ def test_no_convergence_is_said(monkeypatch):
     assert not eigen.converged
     assert float(eigen.residuals.max()) > 1e-13 * float(eigen.values[0])
     short = lambda *args, **knobs: lanczos(*args, **{**knobs, "max_products": 2})  # noqa: E731
-    monkeypatch.setattr("helpers.curvature.lanczos", short)
+    monkeypatch.setattr("helpers.measures._curvature.lanczos", short)
     with pytest.raises(ValueError, match=r"spectral_norm needs a residual below 0\.0001 of"):
         spectral_norm(case.loss, case.params)
 

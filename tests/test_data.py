@@ -13,9 +13,7 @@ from hypothesis import given
 from random_nets import DEVICES, build, cases, law
 from sklearn.datasets import load_digits
 
-from helpers.data import digits, mnist1d, teacher_student, two_moons
-from helpers.losses import squared_error
-from helpers.nets import init_net, relu_net
+from helpers import digits, init_net, mnist1d, relu_net, squared_error, teacher_student, two_moons
 
 
 @law(50)

@@ -4,22 +4,20 @@ Oracle: glossary.md, read by hand here, and a small book built by Sphinx, read a
 """
 
 import re
-import sys
 from html import unescape
 from pathlib import Path
 
-import contract
 import pytest
 from sphinx.application import Sphinx
 
+from tools import ROOT, contract, definitions
+
 EXT = Path(__file__).resolve().parents[1] / "book" / "_ext"
-sys.path.insert(0, str(EXT))
-import definitions  # noqa: E402
 
 LINK = re.compile(r"\]\((?:\.\./)?glossary\.md#([^)]+)\)")
 FEWEST, MOST = 3, 8  # links on a chapter of these parts
 PARTS = ("book/meaning/", "book/argument/", "book/after/")
-GLOSSARY = (contract.ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
+GLOSSARY = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
 WORDS = {
     definitions.slug(word): text.split(" See [")[0]
     for word, text in re.findall(r"^(\S.*)\n  (\S.*)$", GLOSSARY, re.M)

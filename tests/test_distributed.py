@@ -13,17 +13,17 @@ import time
 import pytest
 import torch
 
-from helpers.workers import add_up, pieces, place
+from helpers.measures._workers import add_up, pieces, place
 
 SCRIPT = """
 import sys, torch
 from torch.utils.data import DataLoader, TensorDataset
-from helpers.curvature import gradient, hvp, top_eigenvalues, trace
-from helpers.loader import over_loader
-from helpers.losses import cross_entropy
-from helpers.nets import init_net, relu_net
-from helpers.params import flatten
-from helpers.sweep import curvature_sweep
+from helpers import gradient, hvp, top_eigenvalues, trace
+from helpers import over_loader
+from helpers import cross_entropy
+from helpers import init_net, relu_net
+from helpers import flatten
+from helpers import curvature_sweep
 
 g = torch.Generator().manual_seed(0)
 X = torch.randn(51, 6, generator=g, dtype=torch.float64)
@@ -42,7 +42,7 @@ torch.save(torch.cat(found), sys.argv[1])
 """
 DYING = """
 import os, torch
-from helpers.workers import add_up, place
+from helpers.measures._workers import add_up, place
 rank, _ = place()
 add_up(torch.ones(3))
 if rank == 1:
@@ -106,6 +106,6 @@ def test_alone_nothing_is_shared():
 
 
 def test_a_loss_without_data_cannot_be_shared(monkeypatch):
-    monkeypatch.setattr("helpers.workers.place", lambda: (0, 2))
+    monkeypatch.setattr("helpers.measures._workers.place", lambda: (0, 2))
     with pytest.raises(ValueError, match="2 workers need a loss with data X and y to share"):
         list(pieces(lambda params: params))

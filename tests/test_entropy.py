@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from random_nets import DEVICES, build, law
 from scipy.integrate import dblquad, quad
 
-from helpers.entropy import local_entropy, quadratic_local_entropy
-from helpers.symmetry import alpha_scale
+from helpers import alpha_scale, local_entropy, quadratic_local_entropy
 
 
 def quadratic(H):

@@ -3,16 +3,11 @@
 Oracle: the notebooks' own exercise directives, counted by hand here, and a small planted book.
 """
 
-import sys
-from pathlib import Path
-
 import nbformat
 import pytest
 from nbformat.v4 import new_markdown_cell, new_notebook
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
-import exercise_index  # noqa: E402
+from tools import ROOT, exercise_index
 
 
 def book(tmp_path, *headings):

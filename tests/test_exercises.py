@@ -5,7 +5,7 @@ Oracle: the sentences as a student reads them, written out here.
 
 import pytest
 
-from helpers.exercises import check
+from helpers import check
 
 HINT = "count the weights."
 YOUR_TURN, RIGHT, NOT_YET = "Your turn: replace None.", "Right.", f"Not yet: {HINT}"

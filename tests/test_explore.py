@@ -16,11 +16,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import host_kernel, host_site
-from helpers.explore import choice, explore, linear_knob, log_knob, still
-from helpers.figures import THETA, TWIN_MARK, contours, freeze, label, panels
-from helpers.knobs import Knob, positions, start_of
-from helpers.svg_frames import merge, snapshot
+from helpers import (
+    THETA,
+    TWIN_MARK,
+    choice,
+    contours,
+    explore,
+    label,
+    linear_knob,
+    log_knob,
+    panels,
+    still,
+)
+from helpers.live import _host_kernel as host_kernel
+from helpers.live import _host_site as host_site
+from helpers.live._figures import freeze
+from helpers.live._knobs import Knob, positions, start_of
+from helpers.live._svg_frames import merge, snapshot
 
 WORDS = {"name": "needle", "caption": "A caption.", "alt": "What is drawn."}
 

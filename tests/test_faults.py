@@ -14,13 +14,14 @@ from pathlib import Path
 import nbformat
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tools import ROOT
+
 PAGE = "book/page.ipynb"
 READ_ONLY = ("--builder", "custom", "--custom-builder", "dummy")  # run the page, write no HTML
 
 SET_UP = """\
-from helpers.explore import explore, log_knob, linear_knob
-from helpers.figures import panels
+from helpers import explore, log_knob, linear_knob
+from helpers import panels
 figs, (ax,) = panels(1)
 (line,) = ax.plot([0, 1], [0, 1])
 knob = log_knob(0.1, 10, steps=3)
@@ -139,7 +140,7 @@ def files(folder):
 
 RESTLESS = """
 import time
-from helpers.train import bar
+from helpers import bar
 for step in bar(range(3), "waiting"):
     print(step, flush=True)
     time.sleep(0.3)

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import figures
-from helpers.figures import PALETTE, digit_images, freeze, label, log_axes, number, panels
+from helpers import PALETTE, digit_images, label, log_axes, number, panels
+from helpers.live import _figures as figures
+from helpers.live._figures import freeze
 
 DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹−", "-0123456789-")
 

@@ -13,12 +13,17 @@ from random_nets import DEVICES
 from torch import nn
 from torch.utils.data import DataLoader
 
-from helpers.curvature import hvp
-from helpers.files import cifar10, cifar10_on_disk, mnist, mnist_on_disk
-from helpers.loader import over_loader
-from helpers.losses import cross_entropy
-from helpers.nets import functional
-from helpers.params import flatten
+from helpers import (
+    cifar10,
+    cifar10_on_disk,
+    cross_entropy,
+    flatten,
+    functional,
+    hvp,
+    mnist,
+    mnist_on_disk,
+    over_loader,
+)
 
 RANDOM = np.random.default_rng(0)
 

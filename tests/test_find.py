@@ -10,9 +10,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from helpers.find import find_symmetries, rescale, symmetry_scaling
-from helpers.params import flatten
-from helpers.symmetry import alpha_scale
+from helpers import alpha_scale, find_symmetries, flatten, rescale, symmetry_scaling
 
 
 class Encoder(nn.Module):

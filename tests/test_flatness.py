@@ -13,18 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_nets import DEVICES, build, cases, law, log_uniform
 
-from helpers.curvature import dense_hessian, top_eigenvalues
-from helpers.flatness import (
+from helpers import (
+    alpha_scale,
+    dense_hessian,
     eps_sharpness,
-    hs_box,
-    hs_description_length,
+    flatten,
+    net,
     predicted_eps_sharpness,
+    squared_error,
+    top_eigenvalues,
 )
-from helpers.losses import squared_error
-from helpers.nets import net
-from helpers.params import flatten
-from helpers.reparam import weight_norm
-from helpers.symmetry import alpha_scale
+from helpers.maps._reparam import weight_norm
+from helpers.measures._flatness import hs_box, hs_description_length
 
 NAN, INF = math.nan, math.inf
 

@@ -9,12 +9,20 @@ import torch
 from hypothesis import given
 from random_nets import DEVICES, build, cases, law, off
 
-from helpers.curvature import trace
-from helpers.gauss_newton import layer_traces
-from helpers.losses import Loss, cross_entropy, squared_error
-from helpers.nets import functional, net, relu_net
-from helpers.params import flatten, sizes, unflatten
-from helpers.symmetry import alpha_scale
+from helpers import (
+    alpha_scale,
+    cross_entropy,
+    flatten,
+    functional,
+    layer_traces,
+    net,
+    relu_net,
+    sizes,
+    squared_error,
+    trace,
+    unflatten,
+)
+from helpers.nets._losses import Loss
 
 
 def block_traces(loss, params):

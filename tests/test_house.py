@@ -7,15 +7,14 @@ import ast
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 from sphinx.project import Project
 
 import helpers
+from tools import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted(path for path in (ROOT / "helpers").glob("*.py") if path.stem != "__init__")
 ARROW = list(helpers.GROUPS)
 PYTHON = [

@@ -15,8 +15,7 @@ from random_nets import DEVICES, build, cases, law, log_uniform, off
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from helpers.inputs import scale_inputs, warp_inputs, whiten_inputs, with_inputs
-from helpers.reparam import jacobian
+from helpers import jacobian, scale_inputs, warp_inputs, whiten_inputs, with_inputs
 
 
 def spread_inputs(case, n=30):

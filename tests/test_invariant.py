@@ -11,19 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_nets import DEVICES, build, cases, law, log_uniform, off
 
-from helpers.curvature import dense_hessian, gradient
-from helpers.invariant import (
+from helpers import (
     adaptive_sharpness,
     adaptive_step,
-    fisher_rao_norm,
-    path_norm,
+    alpha_scale,
+    dense_hessian,
+    flatten,
+    gradient,
+    lanczos,
     rangamani_sharpness,
-    relative_flatness,
+    scale_units,
     scaled_spectral_norm,
+    weight_names,
 )
-from helpers.lanczos import lanczos
-from helpers.params import flatten, weight_names
-from helpers.symmetry import alpha_scale, scale_units
+from helpers.measures._invariant import fisher_rao_norm, path_norm, relative_flatness
 
 ALIVE = dict(depth=(1, 2), where="off", bias=False)
 
@@ -152,7 +153,7 @@ def test_bad_input_is_a_sentence():
 def test_no_convergence_is_said(monkeypatch):
     case = build([9, 9, 2], 0, where="off")
     short = lambda *args, **knobs: lanczos(*args, **knobs, max_products=2)  # noqa: E731
-    monkeypatch.setattr("helpers.invariant.lanczos", short)
+    monkeypatch.setattr("helpers.measures._invariant.lanczos", short)
     with pytest.raises(ValueError, match="scaled_spectral_norm needs a residual below 1e-06 of"):
         adaptive_sharpness(case.loss, case.params)
 

@@ -16,9 +16,7 @@ from hypothesis import strategies as st
 from random_nets import DEVICES, build, cases, law, log_uniform
 from scipy.optimize import differential_evolution
 
-from helpers.keskar import box_half_sides, keskar_sharpness
-from helpers.losses import squared_error
-from helpers.params import flatten, perturb
+from helpers import box_half_sides, flatten, keskar_sharpness, perturb, squared_error
 
 INF, NAN = math.inf, math.nan
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from random_nets import DEVICES, law, off
 from scipy.sparse.linalg import eigsh
 
-from helpers.lanczos import lanczos, relative
+from helpers import lanczos
+from helpers.measures._lanczos import relative
 
 
 def matrix(eigenvalues, seed, device="cpu", dtype=torch.float64):

@@ -6,8 +6,9 @@ what a dead link looks like, so the check is not trusted on its silence.
 
 from dataclasses import replace
 
-import ledger as book
 import pytest
+
+from tools import ledger as book
 
 
 @pytest.mark.parametrize("statement", book.STATEMENTS, ids=lambda s: s.id)
@@ -25,7 +26,7 @@ def test_ids_are_unique():
     [
         ("page", "argument/nowhere#theorem-1", "needs the page argument/nowhere"),
         ("page", f"{book.RECTIFIER}#theorem-99", "needs the label 'theorem-99'"),
-        ("code", "helpers.symmetry.no_such_map", "needs helpers.symmetry.no_such_map"),
+        ("code", "helpers.no_such_map", "needs helpers.symmetry.no_such_map"),
         ("status", "believed", "needs a status"),
     ],
 )

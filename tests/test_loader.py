@@ -8,12 +8,20 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from helpers.curvature import dense_hessian, gradient, hvp, top_eigenvalues, trace
-from helpers.loader import over_loader
-from helpers.losses import cross_entropy
-from helpers.nets import functional, init_net, relu_net
-from helpers.params import flatten
-from helpers.sweep import curvature_sweep
+from helpers import (
+    cross_entropy,
+    curvature_sweep,
+    dense_hessian,
+    flatten,
+    functional,
+    gradient,
+    hvp,
+    init_net,
+    over_loader,
+    relu_net,
+    top_eigenvalues,
+    trace,
+)
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(50, 6, generator=GENERATOR, dtype=torch.float64)

@@ -13,8 +13,7 @@ from random_nets import DEVICES, cases, law, off
 from scipy.special import log_softmax
 from sklearn.metrics import accuracy_score, log_loss, mean_squared_error
 
-from helpers.losses import accuracy, cross_entropy, predictions, squared_error
-from helpers.nets import init_net, relu_net
+from helpers import accuracy, cross_entropy, init_net, predictions, relu_net, squared_error
 
 
 @law(60)

@@ -12,9 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_nets import build, cases, law, log_uniform
 
-from helpers.curvature import dense_hessian
-from helpers.params import flatten, sizes
-from helpers.symmetry import alpha_scale, scale_layers
+from helpers import alpha_scale, dense_hessian, flatten, scale_layers, sizes
 
 
 def spare(params, name, beta):

@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 from random_nets import DEVICES, cases, law, off
 from torch import nn
 
-from helpers.nets import ACTIVATIONS, functional, init_net, is_positively_homogeneous, net, relu_net
-from helpers.params import bias_name, weight_names
+from helpers import (
+    ACTIVATIONS,
+    functional,
+    init_net,
+    is_positively_homogeneous,
+    net,
+    relu_net,
+    weight_names,
+)
+from helpers.nets._params import bias_name
 
 
 def in_numpy(params, x):

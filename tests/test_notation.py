@@ -7,14 +7,13 @@ fields and parameters. Only the weights' names are those of a net that was reall
 import ast
 import re
 
-import contract
 import pytest
 import torch
 
-from helpers.nets import init_net
+from helpers import init_net
 
-TABLE = contract.ROOT / "book" / "notation.md"
-HELPERS = sorted((contract.ROOT / "helpers").glob("*.py"))
+TABLE = ROOT / "book" / "notation.md"
+HELPERS = sorted((ROOT / "helpers").rglob("*.py"))
 
 
 def names_in(tree):

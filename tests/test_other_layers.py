@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from random_nets import law, log_uniform, off
 from torch.nn import functional as F
 
-from helpers.symmetry import apply_scaling
+from helpers.maps._symmetry import apply_scaling
 
 
 def stream(p, x):

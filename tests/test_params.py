@@ -11,7 +11,7 @@ from hypothesis import given
 from random_nets import DEVICES, cases, law
 from torch.nn.utils import parameters_to_vector
 
-from helpers import params as P
+from helpers.nets import _params as P
 
 TWO = {"theta1": torch.arange(6.0).reshape(2, 3), "b1": torch.zeros(3)}
 

@@ -14,10 +14,17 @@ from hypothesis import strategies as st
 from random_nets import DEVICES, build, cases, law, off
 from scipy.optimize import brentq
 
-from helpers.curvature import dense_hessian, spectral_norm
-from helpers.params import flatten
-from helpers.radial import psi, radial_map, radial_power
-from helpers.reparam import compose, jacobian, pull_back
+from helpers import (
+    compose,
+    dense_hessian,
+    flatten,
+    jacobian,
+    psi,
+    pull_back,
+    radial_map,
+    radial_power,
+    spectral_norm,
+)
 
 points = st.lists(st.floats(-3, 3), min_size=1, max_size=5)
 powers = st.floats(-0.45, 2)

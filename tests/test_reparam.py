@@ -13,19 +13,21 @@ from hypothesis import strategies as st
 from random_nets import DEVICES, build, cases, law, log_uniform, off
 from torch.nn.utils.parametrizations import weight_norm as torch_weight_norm
 
-from helpers.curvature import dense_hessian, gradient, spectral_norm
-from helpers.nets import relu_net
-from helpers.params import flatten, perturb
-from helpers.reparam import (
+from helpers import (
     Bijection,
     compose,
+    dense_hessian,
+    flatten,
+    gradient,
     jacobian,
+    perturb,
     pull_back,
     pulled_gradient,
     pulled_hessian,
-    scale_direction,
-    weight_norm,
+    relu_net,
+    spectral_norm,
 )
+from helpers.maps._reparam import scale_direction, weight_norm
 
 
 def linear(A):

@@ -5,10 +5,10 @@ Oracle: the contract's own rule about first cells, and a search for the old addr
 
 import shutil
 
-import contract
 import pytest
 
-repository = contract.repository
+from tools import ROOT, contract, repository
+
 NEW = "https://github.com/you/your-fork"
 FILES = ("_config.yml", "README.md", "CITATION.cff", "pyproject.toml")
 
@@ -16,8 +16,8 @@ FILES = ("_config.yml", "README.md", "CITATION.cff", "pyproject.toml")
 @pytest.fixture
 def fork(tmp_path, monkeypatch):
     """A copy of every file that carries the address."""
-    for path in (*(contract.ROOT / name for name in FILES), *repository.notebooks()):
-        copy = tmp_path / path.relative_to(contract.ROOT)
+    for path in (*(ROOT / name for name in FILES), *repository.notebooks()):
+        copy = tmp_path / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
     monkeypatch.setattr(repository, "ROOT", tmp_path)

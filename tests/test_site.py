@@ -10,8 +10,9 @@ import threading
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-import contract
 import pytest
+
+from tools import contract
 
 pytestmark = pytest.mark.site
 

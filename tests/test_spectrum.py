@@ -7,12 +7,19 @@ Oracles: the eigenvalues and the trace of the dense Hessian; the Jacobian formed
 import pytest
 import torch
 
-from helpers.curvature import dense_hessian, hvp
-from helpers.gauss_newton import gauss_newton_operator
-from helpers.losses import cross_entropy, squared_error
-from helpers.nets import init_net, relu_net
-from helpers.params import flatten, unflatten
-from helpers.spectrum import spectral_density, trace_plus
+from helpers import (
+    cross_entropy,
+    dense_hessian,
+    flatten,
+    gauss_newton_operator,
+    hvp,
+    init_net,
+    relu_net,
+    spectral_density,
+    squared_error,
+    trace_plus,
+    unflatten,
+)
 
 
 def small(widths=(6, 8, 4), seed=0):

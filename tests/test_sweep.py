@@ -10,15 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_nets import DEVICES, law
 
-from helpers.curvature import dense_hessian, hvp, top_eigenvalues, trace
-from helpers.data import digits
-from helpers.gauss_newton import layer_traces
-from helpers.losses import cross_entropy, squared_error
-from helpers.nets import init_net, net, relu_net
-from helpers.params import flatten
-from helpers.reduced_basis import compress, empty_basis, extend_along, ritz_sweep
-from helpers.sweep import curvature_sweep, spectrum_sweep
-from helpers.symmetry import alpha_scale, apply_scaling, layer_scaling, unit_scaling
+from helpers import (
+    alpha_scale,
+    cross_entropy,
+    curvature_sweep,
+    dense_hessian,
+    digits,
+    flatten,
+    hvp,
+    init_net,
+    layer_traces,
+    net,
+    relu_net,
+    spectrum_sweep,
+    squared_error,
+    top_eigenvalues,
+    trace,
+)
+from helpers.maps._symmetry import apply_scaling, layer_scaling, unit_scaling
+from helpers.sweep._reduced_basis import compress, empty_basis, extend_along, ritz_sweep
 
 
 def small_net(widths=(5, 6, 4, 3), *, seed=0, bias=True, dtype=torch.float64, f=relu_net):

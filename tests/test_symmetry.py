@@ -13,16 +13,18 @@ from hypothesis import strategies as st
 from random_nets import DEVICES, alphas_for, build, cases, law, log_uniform, off
 from torch import nn
 
-from helpers.nets import functional, init_net, net, relu_net
-from helpers.params import flatten, weight_names
-from helpers.symmetry import (
+from helpers import (
     alpha_scale,
-    apply_scaling,
-    layer_scaling,
+    flatten,
+    functional,
+    init_net,
+    net,
+    relu_net,
     scale_layers,
     scale_units,
-    unit_scaling,
+    weight_names,
 )
+from helpers.maps._symmetry import apply_scaling, layer_scaling, unit_scaling
 
 
 def fresh(case, n=50):

@@ -7,12 +7,12 @@ the site makes from the chapters.
 import re
 from urllib.parse import parse_qs
 
-import contract  # it also opens the way to book/_ext
-import exercise_index
 import pytest
 
+from tools import ROOT, contract, exercise_index
+
 LINK = re.compile(r'<a href="([\w./-]+)\.html(?:#([\w-]+)(?::([^"]+))?)?"')
-GUIDE = contract.ROOT / "book" / "teach" / "guide.md"
+GUIDE = ROOT / "book" / "teach" / "guide.md"
 
 
 def links(path):
@@ -46,7 +46,7 @@ def test_a_deep_link_names_a_figure_and_its_knobs(path):
 
 def test_the_guide_says_what_each_exercise_trains():
     guide = GUIDE.read_text(encoding="utf-8")
-    for page in exercise_index.chapters(contract.ROOT):
+    for page in exercise_index.chapters(ROOT):
         for one in exercise_index.exercises(page)[1]:
             assert f"<{one.label}>" in guide, f"guide.md needs a row for {one.label}."
 

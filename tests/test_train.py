@@ -11,11 +11,8 @@ from hypothesis import given
 from random_nets import DEVICES, build, cases, law, off
 from sklearn.linear_model import LinearRegression
 
-from helpers.curvature import gradient
-from helpers.losses import squared_error
-from helpers.nets import init_net, net
-from helpers.params import flatten
-from helpers.train import METHODS, descend
+from helpers import descend, flatten, gradient, init_net, net, squared_error
+from helpers.maps._lets_through import METHODS
 
 
 def bowl(params):

@@ -15,9 +15,7 @@ from hypothesis import strategies as st
 from random_nets import DEVICES, build, law
 from scipy.integrate import quad
 
-from helpers.losses import squared_error
-from helpers.nets import net
-from helpers.volume import disjoint_alpha, visible_volume, volume_flatness
+from helpers import disjoint_alpha, net, squared_error, visible_volume, volume_flatness
 
 INF, NAN = math.inf, math.nan
 

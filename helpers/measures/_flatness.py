@@ -1,0 +1,183 @@
+"""Measures of flatness that are not read off the Hessian alone: what moves inside a ball or a box.
+
+Three families (section 2 of the paper): the size of a region (`volume`, and Hochreiter and
+Schmidhuber's box here), curvature (`curvature`), the highest loss nearby (ε-sharpness here).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.func import jacrev, vmap
+
+from helpers.measures._curvature import gradient, spectral_norm
+from helpers.nets._losses import Loss
+from helpers.nets._params import (
+    LossFn,
+    Net,
+    Params,
+    check_finite,
+    flatten,
+    perturb,
+    unflatten,
+    weight_names,
+)
+
+
+@dataclass(frozen=True)
+class Sharpness:
+    """A maximum found inside a neighbourhood: a lower bound on the true one."""
+
+    value: float  # (L(θ') − L(θ)) / (1 + L(θ)), no unit
+    rise: float  # L(θ') − L(θ), loss units
+    worst: Params  # the θ' that reaches it
+
+
+def eps_sharpness(
+    loss: LossFn,
+    params: Params,
+    eps_radius: float,
+    *,
+    steps: int = 30,
+    starts: list[Tensor] | None = None,
+    generator: torch.Generator | None = None,
+) -> Sharpness:
+    """Return max (L(θ') − L(θ)) / (1 + L(θ)) over the ball ‖θ' − θ‖₂ <= ε, as far as found.
+
+    Definition 2 of the paper. Gradient ascent, projected onto the ball, with a step that doubles
+    when it rises and halves when it does not, from each displacement θ' − θ in `starts` (each
+    (n,), shortened if it is outside). Without `starts` it sets out in two opposite random
+    directions and towards θ_k = 0 for each weight: where the ball reaches a dead layer, the value
+    is at least what section 4.3 says. Where there is no loss at θ_k = 0, as under weight
+    normalization, it sets out a little past it. A lower bound, like every maximum searched for.
+    Cost: about `steps` gradients and a few losses for each start.
+
+    Raises:
+        ValueError: eps_radius <= 0, non-finite θ, starts of the wrong shape, a negative loss.
+    """
+    base = _check_ball("eps_sharpness", loss, params, eps_radius)
+    theta = flatten(params)
+    best, top = torch.zeros_like(theta), base
+    if starts is None:
+        starts = _starts(loss, params, eps_radius, generator)
+    for start in starts:
+        if start.shape != theta.shape:
+            raise ValueError(
+                f"eps_sharpness needs starts of shape ({len(theta)},), got {tuple(start.shape)}: "
+                "a start is a displacement of all parameters."
+            )
+        v, value = _climb(loss, params, _into_ball(start, eps_radius), eps_radius, steps)
+        if value > top:
+            best, top = v, value
+    return Sharpness((top - base) / (1 + base), top - base, perturb(params, best))
+
+
+def predicted_eps_sharpness(loss: LossFn, params: Params, eps_radius: float) -> float:
+    """Return ‖Hess L(θ)‖₂ ε² / (2 (1 + L(θ))), what ε-sharpness is to second order (section 2).
+
+    Only at a critical point: elsewhere the rise begins with ‖∇L‖ ε. Refused where that term is
+    more than a tenth of the one that is kept. Cost: some 20 Hessian-vector products.
+
+    Raises:
+        ValueError: eps_radius <= 0, non-finite θ, a point too far from a critical one.
+    """
+    base = _check_ball("predicted_eps_sharpness", loss, params, eps_radius)
+    rise = spectral_norm(loss, params) * eps_radius**2 / 2
+    slope = float(gradient(loss, params).norm())
+    if slope * eps_radius > 0.1 * rise:
+        raise ValueError(
+            f"predicted_eps_sharpness needs a critical point, got ‖∇L‖ = {slope:.1e}: over a "
+            f"radius of {eps_radius:g} the slope can raise L by {slope * eps_radius:.1e}, the "
+            f"curvature by {rise:.1e}."
+        )
+    return rise / (1 + base)
+
+
+def hs_description_length(loss: Loss, params: Params, eps_output: float) -> float:
+    """Return Hochreiter and Schmidhuber's −Σ log Δw_i in nats, the mean over the inputs.
+
+    The precision that describes the weights well enough: the flatter the box, the shorter. They
+    sum over inputs; a mean does not grow with N. Only weights with ∂f/∂w ≠ 0 are counted, so
+    under T_α it changes by Σ log D_i over them: (#active out − #active in) · log α. ("Flat
+    Minima", Neural Computation 9(1), 1997.) Cost: one gradient for each output of each input.
+
+    Raises:
+        ValueError: eps_output <= 0, or non-finite θ.
+    """
+    check_finite(params, "hs_description_length")
+    lengths = []
+    for x in loss.X.split(32):
+        box = vmap(lambda x: hs_box(loss.f, params, x, eps_output))(x)  # (32, n)
+        lengths.append(torch.where(box.isinf(), 0.0, -box.log()).sum(1))
+    return float(torch.cat(lengths).mean())
+
+
+def hs_box(f: Net, params: Params, x: Tensor, eps_output: float) -> Tensor:
+    """Return the half-sides Δw of the box in which f(θ, x) hardly changes, shape (n,); x is (d,).
+
+    Flatness condition 2 gives each weight the same share, Δw_i = c / ‖∂f/∂w_i‖; condition 1,
+    Σ_k (Σ_i |∂f_k/∂w_i| Δw_i)² = ε, sets c. A weight that f does not depend on gets ∞.
+
+    Raises:
+        ValueError: eps_output <= 0.
+    """
+    if not 0 < eps_output < float("inf"):
+        raise ValueError(
+            f"hs_box needs a finite eps_output > 0, got {eps_output}: "
+            "it is the squared output change that is tolerated."
+        )
+    J = jacrev(lambda theta: f(unflatten(theta, params), x[None])[0])(flatten(params))  # (out, n)
+    slope = J.square().sum(0).sqrt()  # (n,)
+    share = torch.where(slope > 0, J.abs() / slope, 0.0).sum(1)  # (out,)
+    return (eps_output / share.square().sum()).sqrt() / slope
+
+
+def _check_ball(who: str, loss: LossFn, params: Params, eps_radius: float) -> float:
+    if not 0 < eps_radius < float("inf"):
+        raise ValueError(
+            f"{who} needs a finite eps_radius > 0, got {eps_radius}: it is the radius of a ball."
+        )
+    check_finite(params, who)
+    base = float(loss(params))
+    if not 0 <= base < float("inf"):
+        raise ValueError(
+            f"{who} needs a finite loss >= 0, got {base:g}: Definition 2 divides by 1 + L."
+        )
+    return base
+
+
+def _starts(
+    loss: LossFn, params: Params, radius: float, generator: torch.Generator | None
+) -> list[Tensor]:
+    theta = flatten(params)
+    generator = generator or torch.Generator(theta.device).manual_seed(0)
+    random = torch.randn(len(theta), generator=generator, device=generator.device).to(theta)
+    starts = [random, -random]
+    for name in weight_names(params):
+        to_zero = flatten({k: -block if k == name else 0 * block for k, block in params.items()})
+        there = loss(perturb(params, _into_ball(to_zero, radius)))
+        starts.append(to_zero if torch.isfinite(there) else (1 + 1e-3) * to_zero)
+    return starts
+
+
+def _into_ball(v: Tensor, radius: float) -> Tensor:
+    return v * (radius / v.norm().clamp_min(radius))
+
+
+def _climb(loss: LossFn, params: Params, v: Tensor, radius: float, steps: int):
+    """Return the highest point v of one ascent from v in the ball, and the loss there."""
+    value, step = float(loss(perturb(params, v))), radius
+    g = gradient(loss, perturb(params, v))
+    for _ in range(steps):
+        if g.norm() == 0 or step < 1e-6 * radius:
+            break
+        w = _into_ball(v + step * g / g.norm(), radius)
+        there = float(loss(perturb(params, w)))
+        if there > value:
+            v, value, step = w, there, 2 * step
+            g = gradient(loss, perturb(params, v))
+        else:
+            step /= 2
+    return v, value

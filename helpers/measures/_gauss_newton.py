@@ -1,0 +1,85 @@
+"""The Gauss–Newton part of the Hessian, Jᵀ C J, and what it gives away for free in ReLU nets."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from helpers.measures._lanczos import Product
+from helpers.nets._losses import Loss
+from helpers.nets._params import Params, bias_name, check_finite, flatten, unflatten, weight_names
+
+
+def layer_traces(loss: Loss, params: Params) -> dict[str, float]:
+    """Return t_k = tr H_kk, the trace of each block, in closed form for a layered ReLU net.
+
+    f is linear in each block, so H_kk is the Gauss–Newton block and its trace a sum of squares:
+    t_k = mean_i ‖a_i‖² tr(G_iᵀ C_i G_i), with a the layer's input, G = ∂f/∂z its Jacobian (N, h,
+    out), and C = ∂²ℓ/∂f² (N, out, out). Under T_α, tr Hess = Σ_k t_k / α_k². Cost: one gradient
+    per output.
+
+    Raises:
+        ValueError: `loss.f` is not `relu_net`.
+    """
+    a, masks, outputs = _forward(params, loss.X)
+    if not torch.equal(outputs, loss.f(params, loss.X)):
+        raise ValueError(
+            "layer_traces needs a loss of relu_net, got another function: "
+            "only there is every diagonal block a Gauss-Newton block."
+        )
+    C = _output_hessian(loss, outputs)  # (N, out, out)
+    G = torch.eye(C.shape[1], dtype=C.dtype, device=C.device).expand_as(C)  # ∂f/∂z_K
+    traces = {}
+    for k, weight in reversed(list(enumerate(weight_names(params)))):
+        per_example = torch.einsum("nhc,ncd,nhd->n", G, C, G)
+        traces[weight] = float((a[k].square().sum(1) * per_example).mean())
+        if bias_name(weight) in params:
+            traces[bias_name(weight)] = float(per_example.mean())
+        if k:
+            G = masks[k - 1][:, :, None] * (params[weight] @ G)  # ∂f/∂z_{k-1}
+    return {name: traces[name] for name in params}
+
+
+def _forward(params: Params, x: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """Return each layer's input a_k, each hidden layer's mask 1[z_k > 0], and the outputs."""
+    a, masks, z = [], [], x
+    for weight in weight_names(params):
+        if a:
+            masks.append((z > 0).to(z))
+        a.append(torch.relu(z) if a else x)
+        z = a[-1] @ params[weight] + params.get(bias_name(weight), 0.0)
+    return a, masks, z
+
+
+def _output_hessian(loss: Loss, outputs: Tensor) -> Tensor:
+    """Return C_i = ∂²ℓ/∂f² at each output, (N, out, out): a row of the Hessian for each output."""
+    f = outputs.detach().requires_grad_()
+    with torch.enable_grad():
+        (slope,) = torch.autograd.grad(len(f) * loss.criterion(f, loss.y), f, create_graph=True)
+        rows = [torch.autograd.grad(s.sum(), f, retain_graph=True)[0] for s in slope.unbind(1)]
+    return torch.stack(rows, dim=1)
+
+
+def gauss_newton_operator(loss: Loss, params: Params) -> Product:
+    """Return the map v ↦ Jᵀ C J v for a direction v (n,): the Hessian's Gauss–Newton part.
+
+    J = ∂f/∂θ over all examples and C = ∂²ℓ/∂f²; what is missing to the Hessian bends f itself, and
+    is zero where the loss is fitted exactly. Jᵀu is linear in u, so its derivative along u is J:
+    three kept graphs, and no forward mode. Cost: about three gradients a product, any module.
+    """
+    check_finite(params, "the Gauss-Newton matrix")
+    theta = flatten(params).detach().requires_grad_()
+    with torch.enable_grad():
+        f = loss.f(unflatten(theta, params), loss.X)
+        outputs = f.detach().requires_grad_()
+        u = torch.zeros_like(outputs, requires_grad=True)
+        (Jt_u,) = torch.autograd.grad(f, theta, u, create_graph=True)
+        value = loss.criterion(outputs, loss.y)
+        (slope,) = torch.autograd.grad(value, outputs, create_graph=True)
+
+    def product(v: Tensor) -> Tensor:
+        (Jv,) = torch.autograd.grad(Jt_u, u, v, retain_graph=True)
+        (CJv,) = torch.autograd.grad(slope, outputs, Jv, retain_graph=True)
+        return torch.autograd.grad(f, theta, CJv, retain_graph=True)[0]
+
+    return product

@@ -1,0 +1,150 @@
+"""Measures made after the paper so that rescaling a net does not change them; each says how far.
+
+Most are the curvature in units of the weights: λ_max(S Hess L S) with a diagonal S that grows with
+the weights as D = 1/S shrinks. What such a number predicts is another question.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.func import jvp
+
+from helpers.measures._curvature import gradient, hessian_operator
+from helpers.measures._lanczos import lanczos
+from helpers.nets._params import (
+    LossFn,
+    Net,
+    Params,
+    bias_name,
+    check_finite,
+    flatten,
+    perturb,
+    weight_names,
+)
+
+
+def scaled_spectral_norm(loss: LossFn, params: Params, S: Params, *, tol: float = 1e-6) -> float:
+    """Return the largest eigenvalue, in size, of S Hess L(θ) S for a diagonal S shaped like θ.
+
+    Cost: some 10 to 30 Hessian-vector products.
+
+    Raises:
+        ValueError: non-finite θ or S, S that is zero or of other shapes, no convergence.
+    """
+    check_finite(S, "scaled_spectral_norm")
+    s, product = flatten(S), hessian_operator(loss, params)
+    if s.shape != flatten(params).shape or not bool(s.any()):
+        raise ValueError(
+            f"scaled_spectral_norm needs a non-zero S of {len(flatten(params))} entries, got "
+            f"{int((s != 0).sum())} non-zero ones of {len(s)}: it is the unit of each weight."
+        )
+    generator = torch.Generator(s.device).manual_seed(0)
+    start = s * torch.randn(len(s), generator=generator, device=s.device).to(s)
+    eigen = lanczos(lambda v: s * product(s * v), start, tol=tol, by=torch.abs)
+    if not eigen.converged:
+        raise ValueError(
+            f"scaled_spectral_norm needs a residual below {tol} of the norm, got "
+            f"{float(eigen.residuals[0]):.1e}: use a larger tol."
+        )
+    return float(eigen.values[0].abs())
+
+
+def rangamani_sharpness(loss: LossFn, params: Params) -> float:
+    """Return λ_max(G⁻¹ Hess L) with G⁻¹ = blockdiag(‖θ_k‖² I): each block in units of its norm.
+
+    Constant under T_α, one factor a layer; not under one factor a hidden unit. Rangamani and
+    others, "A Scale Invariant Flatness Measure for Deep Network Minima", 2019.
+    """
+    S = {name: block.norm().expand_as(block) for name, block in params.items()}
+    return scaled_spectral_norm(loss, params, S)
+
+
+def adaptive_sharpness(loss: LossFn, params: Params) -> float:
+    """Return λ_max(diag|θ| Hess L diag|θ|): each weight in units of itself.
+
+    Constant under one positive factor a hidden unit. The second-order form of ASAM's sharpness
+    (Kwon and others, ICML 2021): times ρ²/2 it is the highest rise over ‖e/|θ|‖₂ <= ρ.
+    """
+    return scaled_spectral_norm(loss, params, {k: block.abs() for k, block in params.items()})
+
+
+def adaptive_step(loss: LossFn, params: Params, rho: float, *, eta: float = 0.0) -> Params:
+    """Return θ + e with ASAM's e = ρ T² ∇L/‖T ∇L‖₂, T = diag(|θ| + η): uphill, to first order.
+
+    With η = 0 the loss there is the same for every rescaled copy of the net; with η > 0 (the
+    authors use 0.01, against division by zero) no longer.
+
+    Raises:
+        ValueError: ρ <= 0, η < 0, non-finite θ, or a critical point, where no direction is up.
+    """
+    if not (0 < rho < float("inf") and 0 <= eta < float("inf")):
+        raise ValueError(
+            f"adaptive_step needs rho > 0 and eta >= 0, got {rho} and {eta}: "
+            "they are a radius and a smallest unit."
+        )
+    T = flatten(params).abs() + eta
+    g = gradient(loss, params)
+    length = (T * g).norm()
+    if not bool(length > 0):
+        raise ValueError(
+            "adaptive_step needs a slope, got ‖T∇L‖ = 0: at a critical point no direction is up."
+        )
+    return perturb(params, rho * T.square() * g / length)
+
+
+def relative_flatness(loss: LossFn, params: Params, name: str = "theta1") -> float:
+    """Return κ = Σ_{s,s'} ⟨w_s, w_s'⟩ tr H_{s,s'} for one layer, with w_s the weights of unit s.
+
+    H_{s,s'} is the block of the Hessian between units s and s'. Constant when the layer's own
+    units are rescaled, not when its inputs are. Petzka and others, NeurIPS 2021.
+    Cost: d² Hessian-vector products for a layer with d inputs.
+
+    Raises:
+        ValueError: an unknown layer, or non-finite θ.
+    """
+    if name not in weight_names(params) or params[name].ndim != 2:
+        raise ValueError(
+            f"relative_flatness needs a weight matrix among {', '.join(weight_names(params))}, "
+            f"got {name!r}: it compares the units of one layer."
+        )
+    w = params[name]  # (d, h) as in our nets: column s belongs to unit s
+    product, like = hessian_operator(loss, params), {k: 0 * b for k, b in params.items()}
+    total = 0.0
+    for i in range(len(w)):
+        for row in w:  # Σ_ij vᵀHv over v = (row j of w, put in row i)
+            block = torch.zeros_like(w).index_add(0, torch.tensor([i], device=w.device), row[None])
+            v = flatten({**like, name: block})
+            total += float(v @ product(v))
+    return total
+
+
+def fisher_rao_norm(f: Net, params: Params, X: Tensor) -> float:
+    """Return θᵀFθ = mean_i ‖∂f(θ, x_i)/∂θ · θ‖², with F the Fisher matrix of a unit Gaussian.
+
+    In a net of K layers without biases it is K² mean ‖f‖², by Euler's theorem: a function of f
+    alone. Liang and others, AISTATS 2019. Cost: about two passes.
+
+    Raises:
+        ValueError: non-finite θ.
+    """
+    check_finite(params, "fisher_rao_norm")
+    _, tangent = jvp(lambda p: f(p, X), (params,), (params,))  # (N, out)
+    return float(tangent.square().sum(-1).mean())
+
+
+def path_norm(params: Params) -> float:
+    """Return (Σ over paths Π over edges w²)^(1/2), every input to every output; biases start paths.
+
+    Each unit's factor occurs once going in and once going out, so it cancels. Neyshabur and
+    others, "Path-SGD", 2015. Cost: one pass.
+
+    Raises:
+        ValueError: non-finite θ.
+    """
+    check_finite(params, "path_norm")
+    names = weight_names(params)
+    a = torch.ones_like(params[names[0]][:, 0])
+    for weight in names:
+        a = a @ params[weight].square() + params.get(bias_name(weight), a.new_zeros(())).square()
+    return float(a.sum().sqrt())

@@ -1,0 +1,89 @@
+"""Losses as callables of the parameters alone, with the net and the data frozen in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from helpers.nets._params import Net, Params
+
+
+@dataclass(frozen=True)
+class Loss:
+    """L(θ) = mean_i ℓ(f(θ, x_i), y_i): call it with parameters, get a 0-dim tensor."""
+
+    f: Net  # f(params, X) -> (N, out)
+    X: Tensor  # (N, …) inputs
+    y: Tensor  # (N, out) real targets or (N,) class numbers
+    criterion: Callable[[Tensor, Tensor], Tensor]  # mean of ℓ over the rows
+
+    def __call__(self, params: Params) -> Tensor:
+        """Return L(θ), a 0-dim tensor."""
+        return self.criterion(self.f(params, self.X), self.y)
+
+
+def squared_error(f: Net, X: Tensor, y: Tensor) -> Loss:
+    """Return L(θ) = mean_i ‖f(θ, x_i) − y_i‖² / 2, the sum over outputs inside the norm.
+
+    Raises:
+        ValueError: no examples, different numbers of inputs and targets, non-finite data.
+    """
+    _check_data("squared_error", X, y)
+    return Loss(f, X, y, _half_square)
+
+
+def _half_square(outputs: Tensor, y: Tensor) -> Tensor:
+    if outputs.shape != y.shape:
+        raise ValueError(
+            f"squared_error needs outputs and targets of one shape, got {tuple(outputs.shape)} "
+            f"and {tuple(y.shape)}: broadcasting would compare every pair."
+        )
+    return (outputs - y).square().sum(-1).mean() / 2
+
+
+def cross_entropy(f: Net, X: Tensor, y: Tensor, *, smoothing: float = 0.0) -> Loss:
+    """Return L(θ) = mean_i −log softmax(f(θ, x_i))[y_i], in nats.
+
+    Without `smoothing` a net that fits every label has no finite minimum: larger weights always
+    lower the loss. With label smoothing s the targets are (1−s) one-hot + s/C and a finite
+    minimum can exist.
+
+    Raises:
+        ValueError: no examples, different numbers of inputs and targets, non-finite data, or a
+            smoothing outside [0, 1).
+    """
+    _check_data("cross_entropy", X, y)
+    if not 0 <= smoothing < 1:
+        raise ValueError(
+            f"cross_entropy needs 0 <= smoothing < 1, got {smoothing}: the targets are a mixture."
+        )
+    return Loss(f, X, y, lambda logits, y: F.cross_entropy(logits, y, label_smoothing=smoothing))
+
+
+def predictions(f: Net, params: Params, X: Tensor) -> Tensor:
+    """Return the predicted class numbers argmax_c f(θ, x)_c, shape (N,)."""
+    with torch.no_grad():
+        return f(params, X).argmax(dim=-1)
+
+
+def accuracy(f: Net, params: Params, X: Tensor, y: Tensor) -> float:
+    """Return the fraction of the N examples whose predicted class is y, between 0 and 1."""
+    return float((predictions(f, params, X) == y).double().mean())
+
+
+def _check_data(who: str, X: Tensor, y: Tensor) -> None:
+    if len(X) == 0 or len(X) != len(y):
+        raise ValueError(
+            f"{who} needs as many targets as inputs and at least one, got {len(X)} inputs and "
+            f"{len(y)} targets: the loss is a mean over examples."
+        )
+    for name, values in (("X", X), ("y", y)):
+        if not bool(torch.isfinite(values).all()):
+            raise ValueError(
+                f"{who} needs finite data, got NaN or infinite entries in {name}: "
+                "the loss would be NaN everywhere."
+            )

@@ -1,0 +1,87 @@
+"""Parameters as plain data: a dictionary of tensors θ, and the same numbers as one flat vector.
+
+The paper writes θ for the concatenation of the vectorized blocks θ_k. Here `params` is the
+dictionary and `theta` the vector; n_k is the size of block k and n their sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Params = dict[str, Tensor]  # a name, a block of weights
+LossFn = Callable[[Params], Tensor]  # L(params), a scalar; the data are frozen in
+Net = Callable[[Params, Tensor], Tensor]  # f(params, X), (N, in) to (N, out)
+
+
+def flatten(params: Params) -> Tensor:
+    """Return θ, the concatenation of vec(θ_k) in the order of the dictionary, shape (n,).
+
+    >>> flatten({"theta1": torch.tensor([[1.0, 2.0]]), "theta2": torch.tensor([3.0])})
+    tensor([1., 2., 3.])
+    """
+    return torch.cat([block.reshape(-1) for block in params.values()])
+
+
+def unflatten(theta: Tensor, like: Params) -> Params:
+    """Return the parameters whose flat vector is `theta` (n,), with the names and shapes of `like`.
+
+    Raises:
+        ValueError: `theta` does not have as many entries as `like`.
+    """
+    n = sum(sizes(like).values())
+    if theta.shape != (n,):
+        raise ValueError(
+            f"unflatten needs a vector of shape ({n},), got {tuple(theta.shape)}: "
+            "every parameter has exactly one place in it."
+        )
+    pieces = theta.split(list(sizes(like).values()))
+    return {name: v.reshape(like[name].shape) for name, v in zip(like, pieces, strict=True)}
+
+
+def sizes(params: Params) -> dict[str, int]:
+    """Return n_k = dim vec(θ_k) for each block, by name."""
+    return {name: block.numel() for name, block in params.items()}
+
+
+def perturb(params: Params, v: Tensor, t: float = 1.0) -> Params:
+    """Return θ + t v for a flat direction `v` of shape (n,)."""
+    direction = unflatten(v, params)
+    return {name: block + t * direction[name] for name, block in params.items()}
+
+
+def weight_names(params: Params) -> list[str]:
+    """Return the names of the weights θ_1 … θ_K, first layer first; biases are left out.
+
+    A weight is `theta1`, `theta2`, … in our nets and any `….weight` with two or more axes in a
+    `torch.nn.Module` (a normalization layer's gain has one axis and is not a weight matrix).
+    """
+    return [
+        name
+        for name, block in params.items()
+        if name.startswith("theta") or (name.endswith("weight") and block.ndim >= 2)
+    ]
+
+
+def bias_name(weight: str) -> str:
+    """Return the name of the bias that belongs to a weight: theta2 → b2, 0.weight → 0.bias."""
+    if weight.startswith("theta"):
+        return "b" + weight.removeprefix("theta")
+    return weight.removesuffix("weight") + "bias"
+
+
+def check_finite(params: Params, where: str) -> None:
+    """Raise if any entry of θ is NaN or infinite, naming the block.
+
+    Raises:
+        ValueError: a block holds a NaN or an infinity.
+    """
+    for name, block in params.items():
+        bad = int((~torch.isfinite(block)).sum())
+        if bad:
+            raise ValueError(
+                f"{where} needs finite parameters, got {bad} NaN or infinite entries in {name}: "
+                "no curvature is defined there."
+            )

@@ -1,0 +1,103 @@
+"""Which vectors to add to a reduced basis, and when to stop: the worst residual says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from helpers.measures._lanczos import relative
+from helpers.sweep._reduced_basis import (
+    ReducedBasis,
+    Ritz,
+    Small,
+    compress,
+    extend,
+    extend_along,
+    largest_parts,
+    ritz_sweep,
+)
+
+STRETCH = 200  # rows of a sweep of which one at most joins the handful each time
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a sweep is asked for, and when it is reached."""
+
+    k: int  # eigenvalues at each α
+    tol: float  # residual over |λ|
+    max_products: int
+    by: Callable[[Tensor], Tensor]  # the wanted eigenvalues have the largest by(λ)
+
+    def look(self, small: Small, factors: Tensor) -> Ritz:
+        """Return what the basis says for each row d_g of `factors` (A, G)."""
+        return ritz_sweep(small, factors, min(self.k, len(small.T)), self.by)
+
+    def relative(self, ritz: Ritz) -> Tensor:
+        """Return the residuals in units of their eigenvalues, shape (A, k)."""
+        return relative(ritz.residuals, ritz.values, ritz.scale[:, None])
+
+    def reached(self, ritz: Ritz) -> bool:
+        """Return whether there are k values at each α, each with a small residual."""
+        return ritz.values.shape[1] == self.k and bool((self.relative(ritz) <= self.tol).all())
+
+
+def serve_all(
+    basis: ReducedBasis, factors: Tensor, goal: Goal, generator: torch.Generator
+) -> tuple[ReducedBasis, Ritz]:
+    """Grow `basis` until it reaches the goal for each row d_g of `factors` (A, G), or runs out.
+
+    A handful of rows are served first. All are then looked at from the few directions that the
+    handful needs, and the worst join the handful.
+    """
+    handful = torch.linspace(0, len(factors) - 1, min(len(factors), 9)).round().long().unique()
+    while True:
+        basis, few = _serve(basis, factors[handful], goal, generator)
+        W = few.weights.movedim(0, 1).flatten(1)  # (m, 9 k)
+        thin, C = compress(basis.small, W, min(goal.tol, 1) / 30)
+        ritz = goal.look(thin, factors)
+        more = torch.cat([handful, _worst(goal.relative(ritz).amax(1), goal.tol)]).unique()
+        if goal.reached(ritz) or len(basis.Q) >= goal.max_products or len(more) == len(handful):
+            return basis, replace(ritz, weights=C.T @ ritz.weights)
+        handful = more
+
+
+def _worst(errors: Tensor, tol: float) -> Tensor:
+    """Return where `errors` (A,) is largest in each stretch of it, if that is above `tol`."""
+    stretches = torch.arange(len(errors)).split(STRETCH)
+    worst = torch.stack([rows[errors[rows].argmax()] for rows in stretches])
+    return worst[errors[worst] > tol]
+
+
+def _serve(
+    basis: ReducedBasis, factors: Tensor, goal: Goal, generator: torch.Generator
+) -> tuple[ReducedBasis, Ritz]:
+    """Grow `basis` until it reaches nine tenths of the goal for each of these rows, worst first."""
+    goal = replace(goal, tol=0.9 * goal.tol)
+    while True:
+        ritz = goal.look(basis.small, factors)
+        if goal.reached(ritz) or len(basis.Q) >= goal.max_products:
+            return basis, ritz
+        worst = goal.relative(ritz).amax(1).argmax()
+        basis = _serve_one(basis, factors[worst], goal, generator)
+
+
+def _serve_one(
+    basis: ReducedBasis, d: Tensor, goal: Goal, generator: torch.Generator
+) -> ReducedBasis:
+    """Add the longest parts of the worst residual until the row d (G,) reaches the goal."""
+    while len(basis.Q) < goal.max_products:
+        ritz = goal.look(basis.small, d[None])
+        if goal.reached(ritz):
+            break
+        m, worst = len(basis.Q), goal.relative(ritz)[0].argmax()
+        parts = largest_parts(basis, d, ritz.weights[0, :, worst])
+        for v, g in parts[: goal.max_products - m]:
+            basis = extend(basis, v, g)
+        if len(basis.Q) == m:  # H maps the basis into itself
+            noise = torch.randn(basis.Q.shape[1], generator=generator, device=generator.device)
+            basis = extend_along(basis, noise.to(basis.Q), goal.max_products - m)
+    return basis

@@ -1,0 +1,86 @@
+"""The diagonals D = 1/S along an orbit, and which entries of θ they always treat alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from helpers.maps._symmetry import layer_scaling
+from helpers.nets._params import Params, flatten, sizes
+
+Scaling = Callable[[float], Params] | Mapping[str, float | Sequence[float]]
+
+
+def inverse_scaling(params: Params, scaling: Scaling, amounts: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (d, of): d (A, G) holds 1/S for each amount and group, of (n,) each entry's group.
+
+    Two entries of θ are in one group when S treats them alike at every amount: the weights and the
+    bias of a first layer, or all the weights of one hidden unit. `scaling` is amount ↦ S, or the
+    exponents of the layers, and then a group is a set of whole blocks.
+
+    Raises:
+        ValueError: amounts <= 0 for exponents, a scaling that is not finite and positive.
+    """
+    if callable(scaling):
+        return _from_map(params, scaling, amounts)
+    return _from_exponents(params, scaling, amounts)
+
+
+def _from_exponents(params, exponents, amounts):
+    """For S = Π_j amount_j^e_j: log S is linear in log amount, so e is read off at amount = e."""
+    if not bool((torch.isfinite(amounts) & (amounts > 0)).all()):
+        raise ValueError(
+            f"a sweep needs finite amounts > 0, got {float(amounts.min())} to "
+            f"{float(amounts.max())}: relu(-z) is not -relu(z)."
+        )
+    rows = []
+    for j in range(1 if amounts.ndim == 1 else amounts.shape[1]):
+        powers = {name: float(torch.as_tensor(e).reshape(-1)[j]) for name, e in exponents.items()}
+        rows.append(_log_scaling(params, powers))
+    by_knob, of_block = torch.stack(rows).unique(dim=1, return_inverse=True)  # (J, G), (blocks,)
+    logs = amounts.log().reshape(len(amounts), -1)  # (A, J)
+    first = next(iter(params.values()))
+    counts = torch.tensor(list(sizes(params).values()))
+    return torch.exp(-logs @ by_knob), of_block.repeat_interleave(counts).to(first.device)
+
+
+def _log_scaling(params, powers):
+    """Return log S for each block at amount e, from a stand-in with one entry a block."""
+    tiny = {name: torch.ones([1] * t.ndim, dtype=torch.float64) for name, t in params.items()}
+    e = torch.tensor(1.0, dtype=torch.float64).exp()
+    S = layer_scaling(tiny, {name: float(e**power) for name, power in powers.items()})
+    return (1e9 * flatten(S).log()).round() / 1e9  # so that equal exponents are equal
+
+
+def _from_map(params, scaling, amounts):
+    n, rows = sum(sizes(params).values()), []
+    first = next(iter(params.values()))
+    of = torch.zeros(n, dtype=torch.long, device=first.device)
+    member = torch.zeros(1, dtype=torch.long, device=first.device)  # (G,) one entry of each group
+    for amount in amounts:
+        S = flatten(scaling(amount.item() if amount.ndim == 0 else amount)).detach()
+        _check_scaling(S, n, amount)
+        if not torch.equal(S[member][of], S):
+            parent, (of, member) = of, _refine(of, S)
+            rows = [row[parent[member]] for row in rows]
+        rows.append(1 / S[member])
+    return torch.stack(rows).cpu().double(), of
+
+
+def _refine(of: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the groups split where S differs inside one, and one member of each."""
+    values, inverse = S.unique(return_inverse=True)
+    _, of = (of * len(values) + inverse).unique(return_inverse=True)
+    member = of.new_zeros(int(of.max()) + 1)
+    return of, member.scatter_(0, of, torch.arange(len(of), device=of.device))
+
+
+def _check_scaling(S: Tensor, n: int, amount: Tensor) -> None:
+    if S.shape != (n,) or not bool((torch.isfinite(S) & (S > 0)).all()):
+        raise ValueError(
+            f"a sweep needs a finite scaling S > 0 for each of the {n} parameters, got "
+            f"{len(S)} entries from {float(S.min())} to {float(S.max())} at {amount.tolist()}: "
+            "relu(-z) is not -relu(z)."
+        )

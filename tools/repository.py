@@ -1,0 +1,88 @@
+"""The repository's address: read from _config.yml, written everywhere it must be repeated.
+
+`make set-repository URL=https://github.com/you/your-fork` runs this file. Colab needs the address
+inside every notebook (the first code cell and the badge), so it cannot live in one place alone;
+this file is the one place that writes it, and a test checks that all copies agree.
+"""
+
+import json
+import re
+import sys
+
+import yaml
+
+from tools import ROOT
+
+ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
+FIRST_CELL = """\
+# On Colab: fetch the book's helpers once; torch and numpy stay as they are.
+import importlib.util
+
+if importlib.util.find_spec("helpers") is None:
+    %pip install -q git+{url}"""
+BADGE = (
+    "[![Open in Colab]({up}_static/colab.svg)]"  # our own picture: the site asks no other host
+    "(https://colab.research.google.com/github/{slug}/blob/{branch}/{page})"
+)
+
+
+def address():
+    """The repository's address and branch, as _config.yml has them."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    found = config.get("repository") or {}
+    if "url" not in found:
+        raise ValueError(
+            "_config.yml needs repository: url: the notebooks take their address there."
+        )
+    return found["url"], found.get("branch", "main")
+
+
+def first_cell(url):
+    """The text of every notebook's first code cell."""
+    return FIRST_CELL.format(url=url)
+
+
+def badge(url, branch, page):
+    """The Colab badge of one page (its path from the root), as it stands in the first cell."""
+    slug = url.removeprefix("https://github.com/")
+    return BADGE.format(slug=slug, branch=branch, page=page, up="../" * (page.count("/") - 1))
+
+
+def notebooks():
+    """Every notebook of the book, by path."""
+    found = (ROOT / "book").rglob("*.ipynb")
+    return sorted(path for path in found if not {"_build", ".ipynb_checkpoints"} & set(path.parts))
+
+
+def rewrite(path, old, new):
+    """Replace the old address in one file, and that of its pages; True if something changed."""
+    text = fresh = path.read_text(encoding="utf-8")
+    for before, after in zip(spellings(old), spellings(new)):
+        fresh = re.sub(rf"(?<![\w.-]){re.escape(before)}(?![\w-])", after, fresh)
+    if path.suffix == ".ipynb":
+        json.loads(fresh)
+    if fresh != text:
+        path.write_text(fresh, encoding="utf-8")
+    return fresh != text
+
+
+def spellings(url):
+    """How an address is written: owner/name, and the site that GitHub Pages makes of it."""
+    slug = url.removeprefix("https://github.com/")
+    owner, name = slug.split("/")
+    return slug, f"{owner}.github.io/{name}"
+
+
+def main(new):
+    new = new.rstrip("/").removesuffix(".git")
+    if not ADDRESS.fullmatch(new):
+        sys.exit(f"set-repository needs URL=https://github.com/owner/name, got {new!r}.")
+    old, _ = address()
+    names = ["_config.yml", "README.md", "CONTRIBUTING.md", "CITATION.cff", "pyproject.toml"]
+    paths = [ROOT / name for name in names] + notebooks() + sorted((ROOT / "book").rglob("*.md"))
+    changed = [path for path in paths if path.exists() and rewrite(path, old, new)]
+    print(f"{old} is now {new} in {len(changed)} files:", *changed, sep="\n  ")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "")
