@@ -1,86 +1,16 @@
 """What every page keeps, as rules: each takes a page and yields sentences that name page and cell.
 
-Kept apart from the tests so that a planted fault and a real page go through the same code.
+Kept apart from the tests so that a planted fault and a real page go through the same code. What
+only chapters keep stands in `tools/chapter_rules.py`.
 """
 
 import ast
+import io
 import re
-import statistics
-from dataclasses import dataclass, field
+import tokenize
 
-import nbformat
-import yaml
-
-from tools import ROOT, repository
-
-SECTIONS = (
-    *("Predict", "The claim", "Why it is true", "See it"),
-    *("Break it", "Exercises", "Take away"),
-)
-CHAPTERS = ("book/meaning/", "book/argument/", "book/after/")  # folders whose pages keep SECTIONS
-MOST_CELL_LINES, MOST_MEDIAN, CELLS, LEAST_EXERCISES = 15, 6, (10, 20), 3
-
-
-@dataclass
-class Page:
-    name: str  # path from the root
-    cells: list = field(default_factory=list)
-    metadata: dict = field(default_factory=dict)
-
-    @property
-    def is_chapter(self):
-        return self.name.startswith(CHAPTERS)
-
-    def code(self):
-        return [(at, cell) for at, cell in enumerate(self.cells, 1) if cell.cell_type == "code"]
-
-    def markdown(self):
-        return [(at, cell) for at, cell in enumerate(self.cells, 1) if cell.cell_type == "markdown"]
-
-    def where(self, at):
-        return f"{self.name} cell {at}"
-
-
-def tags(cell):
-    return set(cell.metadata.get("tags", []))
-
-
-def is_shown(cell):
-    return not tags(cell) & {"remove-cell", "remove-input", "hide-input", "hide-cell"}
-
-
-def read(path):
-    """A page from the disk; a Markdown page is one cell."""
-    name = path.relative_to(ROOT).as_posix()
-    if path.suffix == ".md":
-        cell = nbformat.v4.new_markdown_cell(path.read_text(encoding="utf-8"))
-        return Page(name, [cell])
-    notebook = nbformat.read(path, as_version=4)
-    return Page(name, notebook.cells, notebook.metadata)
-
-
-def table_of_contents():
-    """Every page that _toc.yml names, without suffix."""
-
-    def walk(node):
-        if isinstance(node, list):
-            for item in node:
-                yield from walk(item)
-        elif isinstance(node, dict):
-            for key, value in node.items():
-                if key in ("root", "file"):
-                    yield value
-                else:
-                    yield from walk(value)
-
-    return list(walk(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))))
-
-
-def sources():
-    """Every .ipynb and .md under book/, except what tools leave."""
-    found = (ROOT / "book").rglob("*")
-    left = {"_build", ".ipynb_checkpoints", ".jupyter_cache", "_static", "_ext"}
-    return sorted(p for p in found if p.suffix in (".ipynb", ".md") and not left & set(p.parts))
+from tools import chapter_rules, repository
+from tools.pages import FOLDED, TAGS, calls, named_calls, parse, starters, tags
 
 
 def strays(named, found):
@@ -100,15 +30,15 @@ def strays(named, found):
 
 
 def first_cells(page):
-    url, branch = repository.address()
+    url, _ = repository.address()
     text = "".join(cell.source for cell in page.cells[:1])
-    if repository.badge(url, branch, page.name) not in text:
-        yield f"{page.where(1)} needs its Colab badge: {repository.badge(url, branch, page.name)}"
     if not re.match(r"# \S", text):
         yield f"{page.where(1)} needs a title, got {text[:40]!r}."
+    if "colab.research.google.com" in text:
+        yield f"{page.where(1)} types a Colab badge: the site and the editions add their own."
     second = page.cells[1] if len(page.cells) > 1 else None
     if second is None or second.source != repository.first_cell(url):
-        yield f"{page.where(2)} needs the install cell of book/_ext/repository.py, word for word."
+        yield f"{page.where(2)} needs the install cell of tools/repository.py, word for word."
     elif not {"remove-cell", "setup"} <= tags(second):
         yield f"{page.where(2)} needs the tags remove-cell and setup, got {sorted(tags(second))}."
 
@@ -117,6 +47,8 @@ def kernel(page):
     name = page.metadata.get("kernelspec", {}).get("name")
     if name != "python3":
         yield f"{page.name} needs the kernelspec python3, got {name!r}: Colab knows no other."
+    if "widgets" in page.metadata:
+        yield f"{page.name} holds the state of widgets: clear its outputs before you commit."
 
 
 def no_outputs(page):
@@ -127,6 +59,29 @@ def no_outputs(page):
             yield f"{page.where(at)} has outputs: clear them, or tag the cell keep_output."
         if ("NBVAL_CHECK_OUTPUT" in cell.source) != bool(cell.outputs):
             yield f"{page.where(at)} needs both # NBVAL_CHECK_OUTPUT and an output, or neither."
+
+
+def folded_everywhere(page):
+    """A cell that the site folds is folded in Jupyter (source_hidden) and in Colab (a form)."""
+    for at, cell in page.code():
+        for tag in sorted(tags(cell) - TAGS):
+            yield f"{page.where(at)} has the tag {tag!r}, which nothing reads."
+        if not tags(cell) & FOLDED:
+            continue
+        if not re.match(r"#@title [A-Z]\S*( \S+)+$", cell.source.partition("\n")[0]):
+            yield f"{page.where(at)} needs a first line #@title that says what the cell does."
+        hidden = cell.metadata.get("jupyter", {}).get("source_hidden")
+        if not hidden or cell.metadata.get("cellView") != "form":
+            yield f"{page.where(at)} is folded on the site alone: run python -m tools.fold."
+
+
+def one_front_door(page):
+    for at, cell in page.code():
+        for node in ast.walk(parse(cell.source)):
+            inside = isinstance(node, ast.ImportFrom) and (node.module or "").startswith("helpers.")
+            whole = isinstance(node, ast.Import) and node.names[0].name.startswith("helpers")
+            if inside or whole:
+                yield f"{page.where(at)} needs `from helpers import …`, got {ast.unparse(node)!r}."
 
 
 def no_raw_interact(page):
@@ -147,17 +102,109 @@ def figures_have_words(page):
                 yield f"{page.where(at)}: {call.func.id} needs {word}=, got none."
 
 
-def calls(source, names):
-    """Each call of one of `names` in a cell."""
-    return (call for call in named_calls(source) if call.func.id in names)
+MOST_DRAWING = 50
 
 
-def named_calls(source):
-    """Each call of a plain name in a cell; lines of magic are left out."""
-    plain = re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.M)
-    for node in ast.walk(ast.parse(plain)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            yield node
+def figure_cells_only_draw(page):
+    for at, cell in page.code():
+        if not list(calls(cell.source, {"explore", "still"})):
+            continue
+        lines = len(cell.source.splitlines())
+        if lines > MOST_DRAWING:
+            yield f"{page.where(at)} draws in {lines} lines, and {MOST_DRAWING} are allowed."
+        for node in parse(cell.source).body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name != "draw":
+                yield f"{page.where(at)} defines {node.name} beside draw: measure in another cell."
+
+
+def figures_stay_alive(page):
+    """After Run All a figure still moves: no later cell binds again what its draw reads."""
+    trees = [(at, parse(cell.source)) for at, cell in page.code()]
+    functions = {
+        n.name: n for _, tree in trees for n in tree.body if isinstance(n, ast.FunctionDef)
+    }
+    later = {}
+    for at, tree in reversed(trees):
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and node.name == "draw":
+                for name in sorted(_reaches(node, functions) & set(later)):
+                    yield f"{page.where(at)} draws with {name}, which cell {later[name]} rebinds."
+        later |= {name: at for name in _binds(tree) if name != "draw"}
+
+
+def _reaches(function, functions):
+    """The names that a function takes from outside, and those that what it calls takes."""
+    found, new = set(), _reads(function)
+    while new:
+        found |= new
+        called = [functions[name] for name in new if name in functions and name != "draw"]
+        new = {name for one in called for name in _reads(one)} - found
+    return found
+
+
+def _reads(function):
+    """The names that a function takes from outside itself."""
+    names = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
+    own = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    own |= {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
+    return {node.id for node in names} - own
+
+
+def _binds(tree):
+    """The names that the top level of a cell binds."""
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from (alias.asname or alias.name for alias in node.names)
+        else:
+            inner = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+            hidden = {id(n) for n in ast.walk(node) if isinstance(n, _OWN_SCOPE)}
+            scoped = {id(n) for s in ast.walk(node) if id(s) in hidden for n in ast.walk(s)}
+            yield from (n.id for n in inner if isinstance(n.ctx, ast.Store) and id(n) not in scoped)
+
+
+_OWN_SCOPE = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda)
+SCRAP = 16  # characters: a shorter piece of a sentence has no line of its own
+
+
+def sentences_break_at_their_ends(page):
+    """A long string is broken between sentences or clauses, not wherever a line was full."""
+    for at, cell in page.code():
+        tokens = [
+            token
+            for token in tokenize.generate_tokens(io.StringIO(_no_magic(cell.source)).readline)
+            if token.type not in (tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT)
+        ]
+        for before, token, after in zip(tokens, tokens[1:], tokens[2:]):
+            joined = tokenize.STRING in (before.type, after.type)
+            alone = token.line.strip() == token.string
+            if token.type == tokenize.STRING and joined and alone and len(token.string) < SCRAP:
+                yield f"{page.where(at)} breaks a sentence at the scrap {token.string}."
+
+
+def _no_magic(source):
+    return re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.M)
+
+
+def strings_are_plain_markdown(page):
+    for at, cell in page.code():
+        for node in ast.walk(parse(cell.source)):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and re.search(r"\{[a-z:]+\}`|\]\((?!https?:)[^)\s]+\)", text):
+                yield f"{page.where(at)} has a role or a relative link in a string: {text[:40]!r}."
+
+
+def answers_stay_hidden(page):
+    for _, at, cell in starters(page):
+        for call in named_calls(cell.source):
+            parts = [*call.args, *call.keywords] if call.func.id.startswith("check") else []
+            for leaf in (leaf for part in parts for leaf in ast.walk(part)):
+                if isinstance(leaf, ast.Constant):
+                    yield (
+                        f"{page.where(at)} gives {leaf.value!r} to {call.func.id}: truth and hint "
+                        "belong in a remove-cell, or the starter gives them away."
+                    )
 
 
 def fences_close(page):
@@ -248,103 +295,13 @@ def literals(call):
             yield node.value
 
 
-# Rules for chapters.
-
-
-def section_order(page):
-    text = "\n".join(cell.source for _, cell in page.markdown())
-    heads = re.findall(r"^## +(.+?) *$", text, re.M)
-    if tuple(heads) != SECTIONS:
-        yield f"{page.name} needs the sections {' · '.join(SECTIONS)}, got {' · '.join(heads)}."
-
-
-def hidden_test(page):
-    at, last = page.code()[-1] if page.code() else (0, None)
-    if last is None or not {"remove-cell", "test"} <= tags(last):
-        yield f"{page.where(at)} needs the tags remove-cell and test: the last one checks the page."
-    elif "assert" not in last.source:
-        yield f"{page.where(at)} needs an assert: the last cell checks the page's claims."
-
-
-SOLUTION = re.compile(r"^:{3,}\{solution-start\} *(\S+)\n((?::.*\n?)*)", re.M)
-EXERCISE = re.compile(r"^:{3,}\{exercise(?:-start)?\}.*\n(?::.*\n)*?:label: *(\S+)", re.M)
-
-
-def exercises(page):
-    text = "\n".join(cell.source for _, cell in page.markdown())
-    asked, solved = EXERCISE.findall(text), dict(SOLUTION.findall(text))
-    if len(asked) < LEAST_EXERCISES:
-        yield f"{page.name} needs {LEAST_EXERCISES} exercises with labels, got {len(asked)}."
-    for label in sorted(set(asked) - set(solved)):
-        yield f"{page.name} needs a solution for {label}: a solution-start, and code that runs."
-    for label, options in solved.items():
-        if "dropdown" not in options:
-            yield f"{page.name} needs :class: dropdown on the solution of {label}."
-    for label, cells in solutions(page).items():
-        if not cells:
-            yield f"{page.name} needs a code cell in the solution of {label}: a solution runs."
-
-
-def solutions(page):
-    """The numbers of the code cells of each solution, by the exercise's label."""
-    found, current = {}, None
-    for at, cell in enumerate(page.cells, 1):
-        if cell.cell_type == "code" and current:
-            found[current].append(at)
-        for line in cell.source.splitlines() if cell.cell_type == "markdown" else ():
-            if begun := re.match(r":{3,}\{solution-start\} *(\S+)", line):
-                current = begun[1]
-                found[current] = []
-            elif re.match(r":{3,}\{solution-end\}", line):
-                current = None
-    return found
-
-
-def starters(page):
-    """The code cell that a student fills in, after each exercise and before its solution."""
-    wanted = False
-    for at, cell in enumerate(page.cells, 1):
-        if cell.cell_type == "markdown":
-            last = (re.findall(r"^:{3,}\{(exercise|solution)", cell.source, re.M) or [None])[-1]
-            wanted = last == "exercise" or (wanted and last is None)
-        elif wanted and "remove-cell" not in tags(cell):
-            wanted = False
-            yield at, cell
-
-
-def answers_stay_hidden(page):
-    for at, cell in starters(page):
-        for call in named_calls(cell.source):
-            parts = [*call.args, *call.keywords] if call.func.id.startswith("check") else []
-            for leaf in (leaf for part in parts for leaf in ast.walk(part)):
-                if isinstance(leaf, ast.Constant):
-                    yield (
-                        f"{page.where(at)} gives {leaf.value!r} to {call.func.id}: truth and hint "
-                        "belong in a remove-cell, or the starter gives them away."
-                    )
-
-
-def cell_sizes(page):
-    solving = {at for cells in solutions(page).values() for at in cells}
-    kept = [at for at, cell in page.code() if "remove-cell" not in tags(cell)]
-    count = len(set(kept) - solving)
-    if not CELLS[0] <= count <= CELLS[1]:
-        yield f"{page.name} needs {CELLS[0]} to {CELLS[1]} code cells, got {count}."
-    shown = [(at, len(cell.source.splitlines())) for at, cell in page.code() if is_shown(cell)]
-    for at, lines in shown:
-        if lines > MOST_CELL_LINES:
-            yield f"{page.where(at)} needs <= {MOST_CELL_LINES} lines, got {lines}."
-    median = statistics.median([lines for _, lines in shown] or [0])
-    if median > MOST_MEDIAN:
-        yield f"{page.name} needs a median of <= {MOST_MEDIAN} shown lines a cell, got {median:g}."
-
-
 EVERY_PAGE = (fences_close, colons_not_backticks, numbers_come_from_the_run)
 EVERY_NOTEBOOK = (
-    *(first_cells, kernel, no_outputs, no_raw_interact, figures_have_words),
-    answers_stay_hidden,
+    *(first_cells, kernel, no_outputs, folded_everywhere, one_front_door, no_raw_interact),
+    *(figures_have_words, figure_cells_only_draw, figures_stay_alive),
+    *(sentences_break_at_their_ends, strings_are_plain_markdown, answers_stay_hidden),
+    *chapter_rules.EXERCISE_RULES,
 )
-EVERY_CHAPTER = (section_order, hidden_test, exercises, cell_sizes)
 
 
 def faults(page):
@@ -352,5 +309,5 @@ def faults(page):
     rules = list(EVERY_PAGE if page.name != "book/ledger.md" else EVERY_PAGE[:2])  # made by a run
     if page.name.endswith(".ipynb"):
         rules += EVERY_NOTEBOOK
-        rules += EVERY_CHAPTER if page.is_chapter else ()
+        rules += chapter_rules.EVERY_CHAPTER if page.is_chapter else ()
     return [sentence for rule in rules for sentence in rule(page)]

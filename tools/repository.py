@@ -15,15 +15,13 @@ from tools import ROOT
 
 ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
 FIRST_CELL = """\
-# On Colab: fetch the book's helpers once; torch and numpy stay as they are.
+#@title Fetch the book's helpers (on Colab)
+# Once; torch and numpy stay as they are.
 import importlib.util
 
 if importlib.util.find_spec("helpers") is None:
     %pip install -q git+{url}"""
-BADGE = (
-    "[![Open in Colab]({up}_static/colab.svg)]"  # our own picture: the site asks no other host
-    "(https://colab.research.google.com/github/{slug}/blob/{branch}/{page})"
-)
+EDITIONS = "notebooks"  # the branch to which the publishing workflow pushes the editions
 
 
 def address():
@@ -42,10 +40,17 @@ def first_cell(url):
     return FIRST_CELL.format(url=url)
 
 
-def badge(url, branch, page):
-    """The Colab badge of one page (its path from the root), as it stands in the first cell."""
-    slug = url.removeprefix("https://github.com/")
-    return BADGE.format(slug=slug, branch=branch, page=page, up="../" * (page.count("/") - 1))
+def site(url):
+    """The address of the published site, which GitHub Pages makes of the repository's."""
+    owner, name = url.removeprefix("https://github.com/").split("/")
+    return f"https://{owner}.github.io/{name}"
+
+
+def colab(url, page, edition="reader"):
+    """Where Colab opens an edition of `page`, a path from the root without suffix."""
+    slug, path = url.removeprefix("https://github.com/"), page.removeprefix("book/")
+    start = "https://colab.research.google.com/github"
+    return f"{start}/{slug}/blob/{EDITIONS}/{edition}/{path}.ipynb"
 
 
 def notebooks():

@@ -1,0 +1,38 @@
+"""Fold in every host what the site folds: `python -m tools.fold` writes the keys from the tags.
+
+A cell tagged hide-input, remove-input, remove-cell or test gets `jupyter.source_hidden` (Jupyter)
+and `cellView: form` (Colab, which shows the cell's first line, `#@title …`, in its place).
+"""
+
+import nbformat
+
+from tools.pages import FOLDED, sources, tags
+
+
+def fold(notebook):
+    """Write the keys of each folded cell, take them from the others; True if one changed."""
+    before = repr(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        cell.metadata.pop("cellView", None)
+        cell.metadata.get("jupyter", {}).pop("source_hidden", None)
+        if tags(cell) & FOLDED:
+            cell.metadata["cellView"] = "form"
+            cell.metadata["jupyter"] = {**cell.metadata.get("jupyter", {}), "source_hidden": True}
+        elif not cell.metadata.get("jupyter", True):
+            del cell.metadata["jupyter"]
+    return repr(notebook) != before
+
+
+def main():
+    for path in sources():
+        if path.suffix == ".ipynb":
+            notebook = nbformat.read(path, as_version=4)
+            if fold(notebook):
+                nbformat.write(notebook, path)
+                print(f"folded {path.name}")
+
+
+if __name__ == "__main__":
+    main()
