@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from tools import ROOT, contract
+from tools import ROOT, pages
 
 TABLE = Path(__file__).with_name("kernel.md")
 
@@ -70,7 +70,7 @@ def run(pages):
 
 
 if __name__ == "__main__":
-    notebooks = [p for p in contract.table_of_contents() if (ROOT / f"{p}.ipynb").exists()]
+    notebooks = [p for p in pages.table_of_contents() if (ROOT / f"{p}.ipynb").exists()]
     text = run(sys.argv[1:] or notebooks)
     if not sys.argv[1:]:
         TABLE.write_text(text, "utf-8")

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from tools import ROOT, contract
+from tools import ROOT, pages
 from tools import browser as browsers
 
 SITE, TABLE = ROOT / "_build" / "html", Path(__file__).with_name("site.md")
@@ -66,7 +66,7 @@ def run():
     seconds = json.loads(log.read_text()) if log.exists() else {}
     rows, moves, loads = [], [], []
     with browsers.browser(*UNTHROTTLED) as browser:
-        for page in contract.table_of_contents():
+        for page in pages.table_of_contents():
             tab = browser.new_page(viewport={"width": 1280, "height": 900})
             tab.add_init_script(path=PROBE)
             row, times, asked = measure(tab, page, seconds)

@@ -13,7 +13,7 @@ import sys
 
 import pytest
 
-from tools import ROOT, contract, repository
+from tools import ROOT, pages, repository
 
 COLAB = ["torch", "numpy", "matplotlib", "ipywidgets==7.7.1", "scikit-learn"]  # 7.7.1 is Colab's
 RUNNER = ["nbclient", "ipykernel<7"]  # 7 has no comms for ipywidgets 7
@@ -92,13 +92,13 @@ def fingerprint(python):
     return json.loads(run(python, "-c", code))
 
 
-def pages():
-    named = [ROOT / f"{name}.ipynb" for name in contract.table_of_contents()]
+def chosen():
+    named = [ROOT / f"{name}.ipynb" for name in pages.table_of_contents()]
     found = [path for path in named if path.exists()]
     return found if os.environ.get("COLAB_PAGES") == "all" else found[:2]
 
 
-@pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", chosen(), ids=lambda path: path.stem)
 def test_page_runs_alone(path, python, environment, tmp_path, record_property):
     run(python, "-m", "pip", "uninstall", "-q", "-y", "sharp-minima-helpers")
     before = fingerprint(python)

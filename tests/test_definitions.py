@@ -7,10 +7,11 @@ import re
 from html import unescape
 from pathlib import Path
 
+import nbformat
 import pytest
 from sphinx.application import Sphinx
 
-from tools import ROOT, contract, definitions
+from tools import ROOT, definitions, pages
 
 EXT = Path(__file__).resolve().parents[1] / "book" / "_ext"
 
@@ -22,7 +23,7 @@ WORDS = {
     definitions.slug(word): text.split(" See [")[0]
     for word, text in re.findall(r"^(\S.*)\n  (\S.*)$", GLOSSARY, re.M)
 }
-PAGES = [contract.read(path) for path in contract.sources()]
+PAGES = [pages.read(path) for path in pages.sources()]
 
 
 def plain(text):
@@ -59,10 +60,10 @@ def test_a_pages_links_lead_to_words_of_the_glossary(page):
 
 
 def test_faults_are_named():
-    cell = contract.nbformat.v4.new_markdown_cell(
+    cell = nbformat.v4.new_markdown_cell(
         "# An [orbit](../glossary.md#orbit)\n[orbit](../glossary.md#orbit), [x](../glossary.md#ufo)"
     )
-    said = " ".join(faults(contract.Page("book/argument/a.ipynb", [cell])))
+    said = " ".join(faults(pages.Page("book/argument/a.ipynb", [cell])))
     for sentence in ("in a heading", "'orbit' again", "no such word", "needs 3 to 8 links"):
         assert sentence in said
 

@@ -7,6 +7,8 @@ import ast
 import re
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 import yaml
@@ -15,18 +17,25 @@ from sphinx.project import Project
 import helpers
 from tools import ROOT
 
-MODULES = sorted(path for path in (ROOT / "helpers").glob("*.py") if path.stem != "__init__")
-ARROW = list(helpers.GROUPS)
+HELPERS = ROOT / "helpers"
+ARROW = list(helpers.GROUPS)  # "nets._params", "nets._data", …
+WINGS = list(dict.fromkeys(name.split(".")[0] for name in ARROW))
+MODULES = sorted(path for path in HELPERS.rglob("*.py") if path.stem != "__init__")
 PYTHON = [
     path
-    for folder in ("helpers", "tests", "benchmarks", "book/_ext")
+    for folder in ("helpers", "tests", "benchmarks", "tools")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
-MOST_LINES, MOST_BODY = 200, 20
+MOST_LINES, MOST_BODY, MOST_IN_ALL = 200, 20, 6000
+
+
+def place(path):
+    """A module's place in the arrow, from its path: helpers/nets/_data.py is nets._data."""
+    return ".".join(path.relative_to(HELPERS).with_suffix("").parts)
 
 
 def imports(tree):
-    """Every module a syntax tree imports, with its line; relative ones spelled out."""
+    """Every name a syntax tree imports, with its line; relative ones spelled out."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
@@ -36,42 +45,78 @@ def imports(tree):
 
 
 def offences(name, source):
-    """A sentence for each import of helpers/<name>.py that goes against the arrow."""
+    """A sentence for each import of the module `name` that goes against the arrow."""
+    wing = name.split(".")[0]
     for target, line in imports(ast.parse(source)):
-        top, *rest = target.split(".")
-        where = f"helpers/{name}.py line {line}"
-        if (
-            top == "helpers"
-            and rest
-            and rest[0] in ARROW
-            and ARROW.index(rest[0]) >= ARROW.index(name)
-        ):
-            yield f"{where} imports {rest[0]}, which stands after {name} in the arrow."
-        if top == "torch" and ARROW.index(name) >= ARROW.index("figures"):
-            yield f"{where} imports torch, which stops before figures."
-        if top == "matplotlib" and ARROW.index(name) < ARROW.index("figures"):
-            yield f"{where} imports matplotlib, which starts at figures."
+        where = f"{name} line {line}"
+        if target.split(".")[0] == "helpers":
+            inner = ".".join(target.split(".")[1:3])
+            if inner not in ARROW:
+                yield f"{where} imports {target}: a module imports from modules, not the door."
+            elif ARROW.index(inner) >= ARROW.index(name):
+                yield f"{where} imports {inner}, which stands after {name} in the arrow."
+            elif wing == "live" != inner.split(".")[0]:
+                yield f"{where} imports {inner}: live imports from no other wing."
+        if target.split(".")[0] == "torch" and wing == "live":
+            yield f"{where} imports torch, which live does without."
+        if target.split(".")[0] == "matplotlib" and wing != "live":
+            yield f"{where} imports matplotlib, which only live does."
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=place)
 def test_imports_follow_the_arrow(path):
-    assert path.stem in ARROW, f"{path.name} needs a place in helpers.GROUPS: the arrow is there."
-    assert not list(offences(path.stem, path.read_text(encoding="utf-8")))
+    assert place(path) in ARROW, f"{path.name} needs a place in helpers.GROUPS: the arrow is there."
+    assert not list(offences(place(path), path.read_text(encoding="utf-8")))
+
+
+def test_the_folders_are_the_wings():
+    folders = {path.name for path in HELPERS.iterdir() if path.is_dir() and path.name[0] != "_"}
+    assert folders == set(WINGS)
+    assert WINGS == ["nets", "maps", "measures", "sweep", "live"]
+    assert not [path for path in HELPERS.glob("*/__init__.py") if path.read_text(encoding="utf-8")]
+    assert not [path for path in MODULES if not path.stem.startswith("_")]
+    with pytest.raises(ModuleNotFoundError):
+        import_module("helpers.curvature")
+
+
+def test_the_package_ships_every_wing_and_the_script():
+    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    listed = re.search(r"^packages = \[(.*?)\]", settings, re.M | re.S)[1]
+    assert re.findall(r'"([\w.]+)"', listed) == ["helpers", *(f"helpers.{w}" for w in WINGS)]
+    assert '"helpers.live" = ["*.js"]' in settings
+    assert [path.parent.name for path in HELPERS.rglob("*.js")] == ["live"]
 
 
 @pytest.mark.parametrize(
     ("name", "source", "offender"),
     [
-        ("data", "from helpers.nets import net", "imports nets"),
-        ("data", "def f():\n    from helpers import curvature", "imports curvature"),
-        ("data", "from . import explore", "imports explore"),
-        ("data", "from .train import descend", "imports train"),
-        ("explore", "import torch", "imports torch"),
-        ("curvature", "from matplotlib.figure import Figure", "imports matplotlib"),
+        ("nets._data", "from helpers.nets._nets import net", "imports nets._nets, which stands"),
+        ("nets._data", "def f():\n    from helpers.sweep import _sweep", "imports sweep._sweep"),
+        ("maps._find", "from helpers.measures._lanczos import lanczos", "measures._lanczos, which"),
+        ("nets._train", "from helpers import number", "imports helpers.number: a module imports"),
+        ("live._knobs", "from helpers.nets._params import flatten", "live imports from no other"),
+        ("live._explore", "import torch", "imports torch"),
+        ("measures._curvature", "from matplotlib.figure import Figure", "imports matplotlib"),
     ],
 )
 def test_an_import_against_the_arrow_is_named(name, source, offender):
     assert any(offender in offence for offence in offences(name, source))
+
+
+@pytest.mark.parametrize("folder", ["book", "benchmarks"])
+def test_readers_come_in_by_the_front_door(folder):
+    inside = re.compile(r"^\s*(?:from helpers\.\w|import helpers\.)", re.M)
+    found = [
+        path for path in (ROOT / folder).rglob("*.py") if inside.search(path.read_text("utf-8"))
+    ]
+    assert not found
+    assert not inside.search((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+def test_no_path_is_bent():
+    bent = re.compile(r"sys\.path\.(insert|append|extend)")
+    here = Path(__file__)
+    assert not [path for path in PYTHON if path != here and bent.search(path.read_text("utf-8"))]
 
 
 def long_bodies(source):
@@ -84,7 +129,12 @@ def long_bodies(source):
                 yield f"{node.name} needs a body of <= {MOST_BODY} lines, got {length}."
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_the_helpers_stay_small():
+    lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES)
+    assert lines <= MOST_IN_ALL
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place)
 def test_modules_and_bodies_are_short(path):
     source = path.read_text(encoding="utf-8")
     assert len(source.splitlines()) <= MOST_LINES
@@ -98,7 +148,7 @@ def test_a_long_body_is_named():
     ]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=place)
 def test_public_functions_say_what_comes_back(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     kinds = (ast.FunctionDef, ast.ClassDef)

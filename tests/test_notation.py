@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from helpers import init_net
+from tools import ROOT
 
 TABLE = ROOT / "book" / "notation.md"
 HELPERS = sorted((ROOT / "helpers").rglob("*.py"))

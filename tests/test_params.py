@@ -9,8 +9,20 @@ import pytest
 import torch
 from hypothesis import given
 from random_nets import DEVICES, cases, law
+from torch import nn
 from torch.nn.utils import parameters_to_vector
 
+from helpers import (
+    flatten,
+    functional,
+    init_net,
+    layer_traces,
+    path_norm,
+    relative_flatness,
+    relu_net,
+    squared_error,
+    unit_scaling,
+)
 from helpers.nets import _params as P
 
 TWO = {"theta1": torch.arange(6.0).reshape(2, 3), "b1": torch.zeros(3)}
@@ -66,3 +78,47 @@ def test_a_non_finite_entry_is_named(bad):
     with pytest.raises(ValueError, match=r"here needs finite parameters, got 3 NaN .* in b1"):
         P.check_finite({**TWO, "b1": torch.full((3,), bad)}, "here")
     P.check_finite(TWO, "here")
+
+
+def both_ways():
+    """One 4-3-2 net with biases, once with our names (in, out) and once as a module (out, in)."""
+    ours = init_net([4, 3, 2], bias=True, generator=torch.Generator().manual_seed(3))
+    module = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)).double()
+    names = {"theta1": "0.weight", "b1": "0.bias", "theta2": "2.weight", "b2": "2.bias"}
+    torchs = {names[k]: block.T if block.ndim == 2 else block for k, block in ours.items()}
+    f, _ = functional(module)
+    X = torch.randn(30, 4, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    y = torch.randn(30, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    return (ours, squared_error(relu_net, X, y)), (torchs, squared_error(f, X, y)), names
+
+
+MEASURES = {
+    "relative flatness": lambda loss, params, weight: relative_flatness(loss, params, weight),
+    "path norm": lambda loss, params, weight: path_norm(params),
+    "trace of a layer": lambda loss, params, weight: layer_traces(loss, params)[weight],
+    "hidden factors": lambda loss, params, weight: float(
+        flatten(unit_scaling(params, torch.tensor([1.0, 2.0, 5.0]).double(), **ends(params))).sum()
+    ),
+}
+
+
+def ends(params):
+    up, down = P.weight_names(params)
+    return {"up": up, "down": down}
+
+
+@pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
+def test_a_measure_is_the_same_whichever_way_round_the_weights_are_stored(measure):
+    (ours, here), (torchs, there), names = both_ways()
+    for weight in ("theta1", "theta2"):
+        one, other = measure(here, ours, weight), measure(there, torchs, names[weight])
+        assert one == pytest.approx(other, rel=1e-12)
+        assert one != 0
+
+
+def test_a_convolution_and_layers_that_do_not_follow_are_refused_in_one_sentence():
+    convolution = {"0.weight": torch.ones(3, 3, 3, 3), "2.weight": torch.ones(3, 3, 3, 3)}
+    with pytest.raises(ValueError, match=r"needs a weight with two axes, got 0.weight of shape"):
+        path_norm(convolution)
+    with pytest.raises(ValueError, match=r"path_norm needs 2.weight to take the 3 units"):
+        path_norm({"0.weight": torch.ones(3, 4), "2.weight": torch.ones(2, 5)})

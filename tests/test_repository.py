@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tools import ROOT, contract, repository
+from tools import ROOT, contract, pages, repository
 
 NEW = "https://github.com/you/your-fork"
 FILES = ("_config.yml", "README.md", "CITATION.cff", "pyproject.toml")
@@ -33,7 +33,7 @@ def test_every_copy_of_the_address_moves(fork):
         text = path.read_text(encoding="utf-8")
         assert not [name for name in repository.spellings(old) if name in text], path
         if path.suffix == ".ipynb":
-            assert not list(contract.first_cells(contract.read(path)))
+            assert not list(contract.first_cells(pages.read(path)))
 
 
 @pytest.mark.parametrize("url", ["", "you/your-fork", "https://gitlab.com/you/it", f"{NEW}/tree/x"])

@@ -12,11 +12,11 @@ from urllib.parse import unquote, urlparse
 
 import pytest
 
-from tools import contract
+from tools import pages
 
 pytestmark = pytest.mark.site
 
-PAGES = contract.table_of_contents()
+PAGES = pages.table_of_contents()
 FIRST = PAGES[0]
 CHECKS = Path(__file__).with_name("page_checks.js")
 HOME = ("file:", "data:", "about:")

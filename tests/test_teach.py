@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tools import ROOT, contract, exercise_index
+from tools import ROOT, exercise_index, pages
 
 LINK = re.compile(r'<a href="([\w./-]+)\.html(?:#([\w-]+)(?::([^"]+))?)?"')
 GUIDE = ROOT / "book" / "teach" / "guide.md"
@@ -25,14 +25,14 @@ def links(path):
 def figures(page):
     """The figures of one notebook: name → names of its knobs."""
     found = {}
-    for _, cell in contract.read(page).code():
-        for call in contract.calls(cell.source, {"explore"}):
+    for _, cell in pages.read(page).code():
+        for call in pages.calls(cell.source, {"explore"}):
             given = {keyword.arg: keyword.value for keyword in call.keywords}
             found[given["name"].value] = set(given) - {"fig", "name", "caption", "alt"}
     return found
 
 
-LINKED = [p for p in contract.sources() if p.suffix == ".md" and any(links(p))]
+LINKED = [p for p in pages.sources() if p.suffix == ".md" and any(links(p))]
 
 
 @pytest.mark.parametrize("path", LINKED, ids=lambda path: path.name)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from helpers.maps import _lets_through as step
-from helpers.nets._params import Params, check_finite
+from helpers.nets._params import Params, along, axes, check_finite
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -96,9 +96,9 @@ def symmetry_scaling(params: Params, amount: float | Tensor, symmetry: Symmetry)
     S = {name: torch.ones_like(block) for name, block in params.items()}
     for name in (f"{symmetry.up}.weight", f"{symmetry.up}.bias"):
         if name in S:
-            S[name] = S[name] * _along(c, 0, S[name])
+            S[name] = S[name] * _along(c, axes(name)[0], S[name])
     for name in (f"{down}.weight" for down in symmetry.downs):
-        S[name] = S[name] / _along(c, 1, S[name])
+        S[name] = S[name] / _along(c, axes(name)[1], S[name])
     return S
 
 
@@ -163,7 +163,7 @@ def _along(c: Tensor, axis: int, block: Tensor) -> Tensor:
     if c.ndim == 0:
         return c
     c = c.repeat_interleave(block.shape[axis] // len(c))
-    return c.reshape([-1 if k == axis else 1 for k in range(block.ndim)])
+    return along(c, axis, block.ndim)
 
 
 def _check_amount(c: Tensor, symmetry: Symmetry) -> None:

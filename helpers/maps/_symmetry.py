@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from helpers.nets._nets import ACTIVATIONS, is_positively_homogeneous
-from helpers.nets._params import Params, bias_name, check_finite, weight_names
+from helpers.nets._params import Params, along, axes, bias_name, check_finite, weight_names
 
 
 def layer_scaling(params: Params, alphas: Mapping[str, float]) -> Params:
@@ -49,19 +49,20 @@ def unit_scaling(params: Params, c: Tensor, *, up: str, down: str) -> Params:
     """
     weights = weight_names(params)
     _check_order(weights, up, down, adjacent=True)
-    out_axis, in_axis = (1, 0) if up.startswith("theta") else (0, 1)
-    h = params[up].shape[out_axis]
+    units, _ = axes(up)
+    _, inputs = axes(down)
+    h = params[up].shape[units]
     if c.shape != (h,) or not bool((torch.isfinite(c) & (c > 0)).all()):
         raise ValueError(
             f"unit_scaling needs {h} finite factors c > 0, got {c.tolist()}: "
             "each hidden unit has one, and relu(-z) is not -relu(z)."
         )
     S = {name: torch.ones_like(block) for name, block in params.items()}
-    S[up] = S[up] * _along(c, out_axis, S[up].ndim)
+    S[up] = S[up] * along(c, units, S[up].ndim)
     if bias_name(up) in S:
         S[bias_name(up)] = S[bias_name(up)] * c
-    per_unit = params[down].shape[in_axis] // h
-    S[down] = S[down] / _along(c.repeat_interleave(per_unit), in_axis, S[down].ndim)
+    per_unit = params[down].shape[inputs] // h
+    S[down] = S[down] / along(c.repeat_interleave(per_unit), inputs, S[down].ndim)
     return S
 
 
@@ -126,10 +127,6 @@ def scale_units(
     S = unit_scaling(params, c, up=up, down=down)
     _check_activation(activation)
     return apply_scaling(params, S)
-
-
-def _along(c: Tensor, axis: int, ndim: int) -> Tensor:
-    return c.reshape([-1 if k == axis else 1 for k in range(ndim)])
 
 
 def _check_positive(who: str, letter: str, value: float) -> None:

@@ -7,7 +7,15 @@ from torch import Tensor
 
 from helpers.measures._lanczos import Product
 from helpers.nets._losses import Loss
-from helpers.nets._params import Params, bias_name, check_finite, flatten, unflatten, weight_names
+from helpers.nets._params import (
+    Params,
+    as_matrix,
+    bias_name,
+    check_finite,
+    flatten,
+    unflatten,
+    weight_names,
+)
 
 
 def layer_traces(loss: Loss, params: Params) -> dict[str, float]:
@@ -19,10 +27,11 @@ def layer_traces(loss: Loss, params: Params) -> dict[str, float]:
     per output.
 
     Raises:
-        ValueError: `loss.f` is not `relu_net`.
+        ValueError: `loss.f` is not what `relu_net` computes, with our names or a module's.
     """
     a, masks, outputs = _forward(params, loss.X)
-    if not torch.equal(outputs, loss.f(params, loss.X)):
+    rounding = 1e3 * torch.finfo(outputs.dtype).eps
+    if not torch.allclose(outputs, loss.f(params, loss.X), rtol=rounding, atol=rounding):
         raise ValueError(
             "layer_traces needs a loss of relu_net, got another function: "
             "only there is every diagonal block a Gauss-Newton block."
@@ -36,7 +45,7 @@ def layer_traces(loss: Loss, params: Params) -> dict[str, float]:
         if bias_name(weight) in params:
             traces[bias_name(weight)] = float(per_example.mean())
         if k:
-            G = masks[k - 1][:, :, None] * (params[weight] @ G)  # ∂f/∂z_{k-1}
+            G = masks[k - 1][:, :, None] * (as_matrix(params, weight) @ G)  # ∂f/∂z_{k-1}
     return {name: traces[name] for name in params}
 
 
@@ -47,7 +56,7 @@ def _forward(params: Params, x: Tensor) -> tuple[list[Tensor], list[Tensor], Ten
         if a:
             masks.append((z > 0).to(z))
         a.append(torch.relu(z) if a else x)
-        z = a[-1] @ params[weight] + params.get(bias_name(weight), 0.0)
+        z = a[-1] @ as_matrix(params, weight) + params.get(bias_name(weight), 0.0)
     return a, masks, z
 
 

@@ -16,6 +16,8 @@ from helpers.nets._params import (
     LossFn,
     Net,
     Params,
+    as_matrix,
+    axes,
     bias_name,
     check_finite,
     flatten,
@@ -108,13 +110,13 @@ def relative_flatness(loss: LossFn, params: Params, name: str = "theta1") -> flo
             f"relative_flatness needs a weight matrix among {', '.join(weight_names(params))}, "
             f"got {name!r}: it compares the units of one layer."
         )
-    w = params[name]  # (d, h) as in our nets: column s belongs to unit s
+    w = as_matrix(params, name)  # (d, h): column s belongs to unit s
     product, like = hessian_operator(loss, params), {k: 0 * b for k, b in params.items()}
-    total = 0.0
+    inputs, total = axes(name)[1], 0.0
     for i in range(len(w)):
         for row in w:  # Σ_ij vᵀHv over v = (row j of w, put in row i)
             block = torch.zeros_like(w).index_add(0, torch.tensor([i], device=w.device), row[None])
-            v = flatten({**like, name: block})
+            v = flatten({**like, name: block.movedim(0, inputs)})
             total += float(v @ product(v))
     return total
 
@@ -140,11 +142,21 @@ def path_norm(params: Params) -> float:
     others, "Path-SGD", 2015. Cost: one pass.
 
     Raises:
-        ValueError: non-finite θ.
+        ValueError: non-finite θ, a convolution, or layers that do not follow one another.
     """
     check_finite(params, "path_norm")
     names = weight_names(params)
-    a = torch.ones_like(params[names[0]][:, 0])
+    a = torch.ones_like(as_matrix(params, names[0])[:, 0])
     for weight in names:
-        a = a @ params[weight].square() + params.get(bias_name(weight), a.new_zeros(())).square()
+        w = as_matrix(params, weight).square()
+        _check_chain(weight, len(a), len(w))
+        a = a @ w + params.get(bias_name(weight), a.new_zeros(())).square()
     return float(a.sum().sqrt())
+
+
+def _check_chain(weight: str, units: int, inputs: int) -> None:
+    if units != inputs:
+        raise ValueError(
+            f"path_norm needs {weight} to take the {units} units of the layer before it, got one "
+            f"with {inputs} inputs: a path goes through every layer in turn."
+        )

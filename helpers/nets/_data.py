@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits, make_moons
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from helpers.nets._params import Net, Params
+from helpers.nets._params import Net, Params, axes, weight_names
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,9 @@ def teacher_student(
     """
     if n < 1:
         raise ValueError(f"teacher_student needs n >= 1, got {n}: a mean needs an example.")
-    first = next(iter(params.values()))
-    d = first.shape[0] if "theta1" in params else first.shape[1]
+    weight = weight_names(params)[0]
+    first = params[weight]
+    d = first.shape[axes(weight)[1]]
     X = torch.randn(
         n + n_test, d, generator=generator, dtype=first.dtype, device=generator.device
     ).to(first.device)

@@ -65,6 +65,34 @@ def weight_names(params: Params) -> list[str]:
     ]
 
 
+def axes(weight: str) -> tuple[int, int]:
+    """Return which axis of a weight runs over its layer's units, and which over its inputs.
+
+    Our nets store θ_k as (in, out), so (1, 0); a `torch.nn.Module` stores (out, in, …), so (0, 1).
+    """
+    return (1, 0) if weight.startswith("theta") else (0, 1)
+
+
+def as_matrix(params: Params, weight: str) -> Tensor:
+    """Return a weight as (in, out), a column for each unit, whichever way round it is stored.
+
+    Raises:
+        ValueError: a weight with more than two axes, a convolution's.
+    """
+    block = params[weight]
+    if block.ndim != 2:
+        raise ValueError(
+            f"as_matrix needs a weight with two axes, got {weight} of shape {tuple(block.shape)}: "
+            "a convolution uses each of its entries at many places."
+        )
+    return block.movedim(axes(weight)[1], 0)
+
+
+def along(c: Tensor, axis: int, ndim: int) -> Tensor:
+    """Return the vector `c` (h,) with `ndim` axes, running along one of them: it broadcasts."""
+    return c.reshape([-1 if k == axis else 1 for k in range(ndim)])
+
+
 def bias_name(weight: str) -> str:
     """Return the name of the bias that belongs to a weight: theta2 → b2, 0.weight → 0.bias."""
     if weight.startswith("theta"):
