@@ -7,21 +7,22 @@ and break it in one place each, so that a rule which lets everything pass is fou
 import pytest
 from nbformat.v4 import new_code_cell as code
 from nbformat.v4 import new_markdown_cell as text
+from nbformat.v4 import new_notebook
 
-from tools import ROOT, contract, repository
+from tools import ROOT, chapter_rules, contract, fold, pages, repository
 
-PAGES = contract.sources()
+PAGES = pages.sources()
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_page_keeps_the_contract(path):
-    faults = contract.faults(contract.read(path))
+    faults = contract.faults(pages.read(path))
     assert not faults, "\n".join(faults)
 
 
 def test_toc_and_folder_agree():
     found = [path.relative_to(ROOT).as_posix() for path in PAGES]
-    faults = list(contract.strays(contract.table_of_contents(), found))
+    faults = list(contract.strays(pages.table_of_contents(), found))
     assert not faults, "\n".join(faults)
 
 
@@ -34,28 +35,82 @@ def test_a_stray_a_missing_and_a_double_page_are_named():
     ]
 
 
+FACTS = {"short": "A small page", "gives": "a form", "line": "It is small.", "minutes": [7, 6]}
+DATA = {"keys": ["B"], "feedback": {"A": "One sentence for A.", "B": "One sentence for B."}}
+QUESTION = """\
+## Predict
+
+Which one?
+
+- **A.** the first
+- **B.** the second
+
+:::{dropdown} Answer, after you have chosen
+**B.** Because it is second.
+:::"""
+REASONS = """\
+:::{solution-start} ex-{k}
+:class: dropdown
+:::
+The first reason is that x is one. The second reason is that y is what x is, and so y is one too."""
+CHECKS = "#@title The checks\n" + "\n".join(
+    f'check_{k} = exercise("ex-{k}", truth=1, hint="h", wrong={{2: "two", 3: "three"}})'
+    for k in "abc"
+)
+
+
+def folded(source, *names):
+    """A code cell with tags, folded in every host."""
+    keys = {"tags": list(names), "cellView": "form", "jupyter": {"source_hidden": True}}
+    return code(source, metadata=keys)
+
+
 def good_page():
     """A small chapter that keeps every rule."""
-    url, branch = repository.address()
-    name = "book/argument/a_small_page.ipynb"
-    badge = repository.badge(url, branch, name)
+    url, _ = repository.address()
+    first = (
+        "# A small page keeps its contract\n\n**Question.** Is it small?\n\n**Answer.** It is.\n\n"
+        "**You need.** Section 4.1 and $x = 0.5$."
+    )
     cells = [
-        text(f"# A small page keeps its contract\n\nSee section 4.1 and $x = 0.5$.\n\n{badge}"),
-        code(repository.first_cell(url), metadata={"tags": ["remove-cell", "setup"]}),
-        code("from helpers.explore import explore"),
+        text(first, metadata={"chapter": dict(FACTS)}),
+        folded(repository.first_cell(url), "remove-cell", "setup"),
+        folded("#@title Imports\nfrom helpers import explore, exercise", "hide-input"),
+        text(QUESTION, metadata={"predict": [DATA]}),
+        folded(DRAWING, "hide-input"),
     ]
-    for head in contract.SECTIONS:
-        cells += [text(f"## {head}\n\n:::{{note}}\nPlain.\n:::"), code("x = 1")]
-    cells += [code("x"), code("x"), code("x")]
+    for head in chapter_rules.SECTIONS[1:4]:
+        cells += [text(f"## {head}\n\n:::{{note}}\nPlain.\n:::"), *(code("x = 1") for _ in "abcd")]
+    cells += [folded(CHECKS, "remove-cell"), text("## Exercises")]
     for k in "abc":
         cells += [
-            text(f":::{{exercise}}\n:label: ex-{k}\nSolve.\n:::"),
-            text(f":::{{solution-start}} ex-{k}\n:class: dropdown\n:::"),
-            code("y = x"),
+            text(f":::{{exercise}} Core, 2 minutes: name\n:label: ex-{k}\nSolve.\n:::"),
+            code(f"y_{k} = None\n\ncheck_{k}(y_{k});"),
+            text(REASONS.replace("{k}", k)),
+            code(f"y_{k} = x\nassert check_{k}(y_{k})"),
             text(":::{solution-end}\n:::"),
         ]
-    cells.append(code("assert x == 1", metadata={"tags": ["remove-cell", "test"]}))
-    return contract.Page(name, cells, {"kernelspec": {"name": "python3"}})
+    cells += [
+        text("## Take away\n\nSo.\n\n**One honest limit.** Small.\n\n**Next.** More? [On](b)."),
+        folded("#@title Check the page\nassert x == 1", "remove-cell", "test"),
+    ]
+    return pages.Page(
+        "book/argument/a_small_page.ipynb", cells, {"kernelspec": {"name": "python3"}}
+    )
+
+
+DRAWING = """\
+#@title Draw the line
+figs = []
+
+
+def draw(alpha):
+    return str(alpha + depth)
+
+
+explore(draw, fig=figs, name="n", caption="c", alt="a")"""
+TITLE, INSTALL, IMPORTS, PREDICT, FIGURE, CLAIM, SHOWN = range(7)
+CHECKING, ASKED, STARTER, REASON, SOLVED, TEST = 20, 22, 23, 24, 25, -1
 
 
 def test_the_good_page_is_good():
@@ -72,78 +127,161 @@ def plant(at, source, **metadata):
     return change
 
 
+def swap(at, old, new):
+    """A change of some words of one cell."""
+
+    def change(page):
+        assert old in page.cells[at].source
+        page.cells[at].source = page.cells[at].source.replace(old, new)
+
+    return change
+
+
+def keys(at, **metadata):
+    return lambda page: page.cells[at].metadata.update(metadata)
+
+
 def drop(at):
     return lambda page: page.cells.pop(at)
 
 
 def typed(sentence):
-    return plant(3, f"## Predict\n\n{sentence}")
+    return swap(CLAIM, "Plain.", sentence)
 
 
 def with_output(page):
-    page.cells[4].outputs = ["anything"]
+    page.cells[SHOWN].outputs = ["anything"]
 
 
 def with_count(page):
-    page.cells[4].execution_count = 3
+    page.cells[SHOWN].execution_count = 3
 
 
 def long_cells(page):
-    for _, cell in page.code()[2:]:
-        cell.source = "x = 1\n" * 7 + "assert x"
+    for _, cell in page.code():
+        if cell.source == "x = 1":
+            cell.source = "x = 1\n" * 7 + "x"
+
+
+def few_cells(page):
+    plain = [cell for cell in page.cells if cell.source == "x = 1"]
+    page.cells = [cell for cell in page.cells if cell not in plain[:6]]
 
 
 def no_kernel(page):
-    page.metadata = {}
+    page.metadata = {"widgets": {}}
 
 
-def no_dropdown(page):
-    page.cells[21].source = ":::{solution-start} ex-a\n:::"
+def question(**change):
+    return keys(PREDICT, predict=[DATA | change])
 
 
-def starter(source):
-    """A starter between the first exercise and its solution."""
-    return lambda page: page.cells.insert(21, code(source))
+def facts(**change):
+    return keys(TITLE, chapter=FACTS | change)
 
 
+FEEDBACK = DATA["feedback"]
 FAULTS = {
-    "no title": (plant(0, "A page"), "cell 1 needs a title"),
-    "no badge": (plant(0, "# A page"), "cell 1 needs its Colab badge"),
-    "install cell": (plant(1, "%pip install helpers"), "cell 2 needs the install cell"),
-    "install tags": (lambda page: page.cells[1].metadata.clear(), "cell 2 needs the tags"),
+    "no title": (plant(TITLE, "A page"), "cell 1 needs a title"),
+    "badge": (
+        swap(TITLE, "4.1", "https://colab.research.google.com"),
+        "cell 1 types a Colab badge",
+    ),
+    "no answer": (swap(TITLE, "**Answer.**", ""), "cell 1 needs title, Question, Answer"),
+    "long answer": (swap(TITLE, "It is.", "It is. " * 30), "cell 1 asks and answers in 63 words"),
+    "no facts": (keys(TITLE, chapter={}), "cell 1 needs minutes in its metadata under chapter"),
+    "long name": (facts(short="x" * 23), "cell 1 needs a shorter name"),
+    "install cell": (plant(INSTALL, "%pip install helpers"), "cell 2 needs the install cell"),
+    "install tags": (keys(INSTALL, tags=["setup", "remove-input"]), "cell 2 needs the tags"),
+    "wall": (plant(IMPORTS, "import torch", tags=[]), "cell 3 needs to be the imports"),
+    "late import": (plant(SHOWN, "import torch"), "cell 7 imports: all imports"),
+    "back door": (
+        swap(IMPORTS, "from helpers ", "from helpers.live "),
+        "needs `from helpers import",
+    ),
     "kernel": (no_kernel, "needs the kernelspec python3, got None"),
-    "output": (with_output, "cell 5 has outputs"),
-    "count": (with_count, "cell 5 has an execution count"),
-    "unkept": (plant(4, "# NBVAL_CHECK_OUTPUT\nx"), "cell 5 needs both # NBVAL_CHECK_OUTPUT"),
-    "interact": (plant(4, "interact(f, x=1)"), "cell 5 uses interact"),
-    "decorator": (plant(4, "@interact\ndef f(): pass"), "cell 5 uses interact"),
-    "glue": (plant(4, "glue('x', 1)"), "cell 5 uses glue"),
-    "threads": (plant(4, "torch.set_num_threads(1)"), "cell 5 changes a global setting"),
-    "no alt": (plant(4, "explore(f, fig=g, name='n', caption='c')"), "explore needs alt="),
-    "section": (drop(3), "needs the sections"),
-    "no test": (drop(-1), "needs the tags remove-cell and test"),
-    "no assert": (plant(-1, "x == 1"), "needs an assert"),
-    "exercise": (drop(20), "needs 3 exercises with labels, got 2"),
-    "unsolved": (plant(21, "nothing"), "needs a solution for ex-a"),
-    "unfolded": (no_dropdown, "needs :class: dropdown on the solution of ex-a"),
-    "no code": (drop(22), "needs a code cell in the solution of ex-a"),
-    "number given": (starter("y = None\ncheck(y, 31)"), "cell 22 gives 31 to check"),
-    "list given": (starter("check(y, [True, z])"), "cell 22 gives True to check"),
-    "nested": (starter("def f(): return check_1(g(y) < 1e-9)"), "cell 22 gives 1e-09 to check_1"),
-    "hint given": (starter("check(y, z, hint='add')"), "cell 22 gives 'add' to check"),
-    "few cells": (lambda page: [page.cells.pop(at) for at in (16, 14)], "code cells, got 9"),
-    "long cell": (plant(4, "x = 1\n" * 16), "cell 5 needs <= 15 lines, got 16"),
+    "widgets": (no_kernel, "holds the state of widgets"),
+    "output": (with_output, "cell 7 has outputs"),
+    "count": (with_count, "cell 7 has an execution count"),
+    "unkept": (plant(SHOWN, "# NBVAL_CHECK_OUTPUT\nx"), "cell 7 needs both # NBVAL_CHECK_OUTPUT"),
+    "unknown tag": (keys(SHOWN, tags=["hide_input"]), "cell 7 has the tag 'hide_input'"),
+    "no #@title": (
+        swap(FIGURE, "#@title Draw the line", "# line"),
+        "cell 5 needs a first line #@ti",
+    ),
+    "not for Colab": (keys(FIGURE, cellView="both"), "cell 5 is folded on the site alone"),
+    "not for Jupyter": (keys(FIGURE, jupyter={}), "cell 5 is folded on the site alone"),
+    "interact": (plant(SHOWN, "interact(f, x=1)"), "cell 7 uses interact"),
+    "decorator": (plant(SHOWN, "@interact\ndef f(): pass"), "cell 7 uses interact"),
+    "glue": (plant(SHOWN, "glue('x', 1)"), "cell 7 uses glue"),
+    "threads": (plant(SHOWN, "torch.set_num_threads(1)"), "cell 7 changes a global setting"),
+    "no alt": (swap(FIGURE, ', alt="a"', ""), "explore needs alt="),
+    "much drawing": (swap(FIGURE, "figs = []", "figs = []\n" * 45), "cell 5 draws in 54 lines"),
+    "measures": (swap(FIGURE, "figs = []", "def f():\n    pass"), "cell 5 defines f beside draw"),
+    "dies": (plant(SHOWN, "depth = 1"), "cell 5 draws with depth, which cell 7 rebinds"),
+    "dies later": (
+        lambda page: [
+            swap(FIGURE, "depth", "f()")(page),
+            plant(SHOWN, "def f():\n    return y_a")(page),
+        ],
+        "cell 5 draws with y_a, which cell 24 rebinds",
+    ),
+    "code first": (lambda page: page.cells.insert(FIGURE, code("x")), "cell 5 shows code before"),
+    "scrap": (plant(SHOWN, 'x = (\n    "A long sentence goes on "\n    "by "\n)'), "at the scrap"),
+    "role": (plant(SHOWN, 'x = "see {ref}`a`"'), "cell 7 has a role or a relative link"),
+    "relative": (plant(SHOWN, 'x = "[a](b.ipynb)"'), "cell 7 has a role or a relative link"),
+    "section": (drop(CLAIM), "needs the sections"),
+    "no limit": (swap(-2, "One honest", "Honest"), "needs a paragraph that begins **One honest"),
+    "no next": (swap(-2, "**Next.**", "Next."), "needs a paragraph that begins **Next.**"),
+    "no test": (drop(TEST), "needs the tags remove-cell and test"),
+    "no assert": (swap(TEST, "assert ", ""), "needs an assert"),
+    "no data": (keys(PREDICT, predict=[]), "cell 4 needs metadata predict"),
+    "two data": (
+        keys(PREDICT, predict=[DATA, DATA]),
+        "cell 4 has 1 lists of choices and data for 2",
+    ),
+    "no key": (question(keys=["C"]), "cell 4 needs keys among A, B, got ['C']"),
+    "no feedback": (question(feedback={"A": "x" * 20}), "cell 4 needs feedback for A, B"),
+    "bad feedback": (
+        question(feedback=FEEDBACK | {"A": "It is $x$, of course."}),
+        "feedback for A",
+    ),
+    "no fold": (swap(PREDICT, ", after you have chosen", ""), "cell 4 needs a fold 'Answer, after"),
+    "exercise": (drop(ASKED), "needs 3 exercises with labels, got 2"),
+    "unsolved": (plant(REASON, "nothing"), "needs a solution for ex-a"),
+    "unfolded": (swap(REASON, ":class: dropdown\n", ""), "needs :class: dropdown on the solution"),
+    "no starter": (drop(STARTER), "needs a starter for ex-a"),
+    "no check": (plant(STARTER, "y_a = None"), "needs one check_…(NAME) for ex-a"),
+    "other name": (swap(SOLVED, "y_a = x", "z = x"), "of ex-a needs to bind y_a"),
+    "unmet": (
+        swap(SOLVED, "assert check_a(y_a)", "assert x"),
+        "needs to end in assert check_a(y_a)",
+    ),
+    "wordless": (
+        swap(REASON, "The first reason is that x is one.", ""),
+        "two sentences of reasoning",
+    ),
+    "no key cell": (swap(CHECKING, "ex-a", "ex-z"), "needs exercise('ex-a', …) in a hidden cell"),
+    "number given": (swap(STARTER, "(y_a)", "(y_a, 31)"), "cell 24 gives 31 to check"),
+    "nested": (swap(STARTER, "(y_a)", "(y_a, g(y) < 1e-9)"), "cell 24 gives 1e-09 to check_a"),
+    "few cells": (few_cells, "shown code cells, got 9"),
+    "long cell": (plant(SHOWN, "x = 1\n" * 16), "cell 7 needs <= 15 lines, got 16"),
     "median": (long_cells, "needs a median of <= 6 shown lines a cell, got 8"),
-    "open fence": (plant(3, "## Predict\n\n:::{note}\nx"), "cell 4 opens a fence ::: and never"),
-    "shut fence": (plant(3, "## Predict\n\n:::\nx"), "cell 4 closes ::: where [] is open"),
-    "mixed": (plant(3, "## Predict\n\n::::{a}\n:::{b}\n::::"), "cell 4 opens a fence"),
-    "backticks": (plant(3, "## Predict\n\n```{prf:theorem} T\n```"), "prf:theorem with backticks"),
-    "decimal": (typed("It is 3.25 times sharper."), "cell 4 types 3.25"),
-    "scientific": (typed("It is below 2e-15."), "cell 4 types 2e-15"),
-    "superscript": (typed("It is below 10⁻¹⁵."), "cell 4 types 10⁻¹⁵"),
-    "per cent": (typed("Accuracy is 97 %."), "cell 4 types 97 %"),
-    "thousands": (typed("It is 3,412 times what it was."), "cell 4 types 3,412"),
-    "said": (plant(4, "say(f'{x:.3f} is 41.5 times {y}')"), "cell 5 says the typed number 41.5"),
+    "slow reader": (facts(minutes=[50, 6]), "cell 1 states 50 minutes to read, and the formula"),
+    "slow exercise": (facts(minutes=[7, 7]), "states 7 minutes for exercises that add up to 6"),
+    "open fence": (typed(":::{note}"), "cell 6 opens a fence ::: and never"),
+    "shut fence": (typed(":::\n:::"), "cell 6 closes ::: where [] is open"),
+    "mixed": (typed("::::{a}\n:::{b}\n::::"), "cell 6 opens a fence"),
+    "backticks": (typed("```{prf:theorem} T\n```"), "prf:theorem with backticks"),
+    "decimal": (typed("It is 3.25 times sharper."), "cell 6 types 3.25"),
+    "scientific": (typed("It is below 2e-15."), "cell 6 types 2e-15"),
+    "superscript": (typed("It is below 10⁻¹⁵."), "cell 6 types 10⁻¹⁵"),
+    "per cent": (typed("Accuracy is 97 %."), "cell 6 types 97 %"),
+    "thousands": (typed("It is 3,412 times what it was."), "cell 6 types 3,412"),
+    "said": (
+        plant(SHOWN, "say(f'{x:.3f} is 41.5 times {y}')"),
+        "cell 7 says the typed number 41.5",
+    ),
 }
 
 
@@ -154,12 +292,36 @@ def test_a_planted_fault_is_named(change, sentence):
     assert any(sentence in fault for fault in contract.faults(page)), contract.faults(page)
 
 
-def test_a_starter_may_name_its_truth_and_its_solution_may_type_it():
+def test_every_rule_is_broken_by_some_planted_fault():
+    rules = {*contract.EVERY_PAGE, *contract.EVERY_NOTEBOOK, *chapter_rules.EVERY_CHAPTER}
+    broken = set()
+    for change, _ in FAULTS.values():
+        page = good_page()
+        change(page)
+        broken |= {rule for rule in rules if list(rule(page))}
+    assert {rule.__name__ for rule in rules - broken} == set()
+
+
+def test_folding_writes_the_keys_and_takes_them_away():
+    cells = [
+        code("#@title Draw it", metadata={"tags": ["hide-input"]}),
+        code("x", metadata={"cellView": "form", "jupyter": {"source_hidden": True}}),
+    ]
+    notebook = new_notebook(cells=cells)
+    assert fold.fold(notebook)
+    assert cells[0].metadata["cellView"] == "form"
+    assert cells[0].metadata["jupyter"] == {"source_hidden": True}
+    assert cells[1].metadata == {}
+    assert not fold.fold(notebook)
+
+
+def test_minutes_count_words_formulas_figures_and_lines():
     page = good_page()
-    starter("y = None  # 31\ncheck_1(y)\nprint(31)")(page)
-    page.cells.insert(21, code("def check_1(y): check(y, 31)", metadata={"tags": ["remove-cell"]}))
-    page.cells[24].source = page.cells[28].source = "check(31, 31)"
-    assert contract.faults(page) == []
+    before = chapter_rules.reading_minutes(page)
+    page.cells[CLAIM].source += "\n\n" + 130 * "word " + "$$x = 1$$ and $x$ and $x < 2$"
+    page.cells[SHOWN].source += "\nx\nx\nx\nx\nx"
+    after = chapter_rules.reading_minutes(page)
+    assert after - before == pytest.approx(132 / 130 + 0.4 * 2 + 0.2 * 5)
 
 
 @pytest.mark.parametrize(

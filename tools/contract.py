@@ -68,7 +68,7 @@ def folded_everywhere(page):
             yield f"{page.where(at)} has the tag {tag!r}, which nothing reads."
         if not tags(cell) & FOLDED:
             continue
-        if not re.match(r"#@title [A-Z]\S*( \S+)+$", cell.source.partition("\n")[0]):
+        if not re.match(r"#@title [A-Z]\S*( \S+)*$", cell.source.partition("\n")[0]):
             yield f"{page.where(at)} needs a first line #@title that says what the cell does."
         hidden = cell.metadata.get("jupyter", {}).get("source_hidden")
         if not hidden or cell.metadata.get("cellView") != "form":

@@ -4,6 +4,8 @@ A cell tagged hide-input, remove-input, remove-cell or test gets `jupyter.source
 and `cellView: form` (Colab, which shows the cell's first line, `#@title …`, in its place).
 """
 
+import copy
+
 import nbformat
 
 from tools.pages import FOLDED, sources, tags
@@ -11,7 +13,7 @@ from tools.pages import FOLDED, sources, tags
 
 def fold(notebook):
     """Write the keys of each folded cell, take them from the others; True if one changed."""
-    before = repr(notebook)
+    before = copy.deepcopy(notebook)
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
@@ -22,7 +24,7 @@ def fold(notebook):
             cell.metadata["jupyter"] = {**cell.metadata.get("jupyter", {}), "source_hidden": True}
         elif not cell.metadata.get("jupyter", True):
             del cell.metadata["jupyter"]
-    return repr(notebook) != before
+    return notebook != before
 
 
 def main():
