@@ -52,9 +52,9 @@ def is_shown(cell):
     return not tags(cell) & (FOLDED | {"hide-cell"})
 
 
-def read(path):
+def read(path, root=ROOT):
     """A page from the disk."""
-    name = path.relative_to(ROOT).as_posix()
+    name = path.relative_to(root).as_posix()
     if path.suffix == ".md":
         return Page(name, [nbformat.v4.new_markdown_cell(path.read_text(encoding="utf-8"))])
     notebook = nbformat.read(path, as_version=4)

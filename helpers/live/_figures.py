@@ -28,6 +28,14 @@ PALETTE = {
     "ink": INK,
     "faint": FAINT,
 }
+DARK = {  # the same six on a dark page; the site alone uses them
+    "theta": "#62b8ee",
+    "twin": "#ff9c4f",
+    "orbit": "#a3a3a3",
+    "accent": "#45cfa2",
+    "ink": "#e6e8ea",
+    "faint": "#4d535a",
+}
 
 STYLE = {
     "axes.edgecolor": ORBIT,
