@@ -66,11 +66,15 @@ GROUPS = {
         *("THETA_MARK", "TWIN_MARK", "power_of_ten"),
     ),
     "live._knobs": ("log_knob", "linear_knob", "choice"),
+    "live._axis_memo": (),
     "live._svg_frames": (),
     "live._host_site": (),
     "live._host_kernel": (),
     "live._explore": ("explore", "still", "say"),
-    "live._exercises": ("check",),
+    "live._wording": (),
+    "live._answers": (),
+    "live._exercise_faults": (),
+    "live._exercises": ("Exercise", "exercise", "seal", "unseal", "check"),
 }
 _HOME = {name: module for module, names in GROUPS.items() for name in names}
 __all__ = ["GROUPS", *_HOME]
