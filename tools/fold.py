@@ -1,10 +1,13 @@
-"""Fold in every host what the site folds: `python -m tools.fold` writes the keys from the tags.
+"""Format the notebooks, and fold in every host what the site folds: `python -m tools.fold`.
 
 A cell tagged hide-input, remove-input, remove-cell or test gets `jupyter.source_hidden` (Jupyter)
 and `cellView: form` (Colab, which shows the cell's first line, `#@title …`, in its place).
 """
 
 import copy
+import re
+import subprocess
+import sys
 
 import nbformat
 
@@ -27,13 +30,22 @@ def fold(notebook):
     return notebook != before
 
 
+def tidy(path):
+    """Format one notebook and write its folding keys."""
+    ruff = [sys.executable, "-m", "ruff", "format", "-q", "--config", "format.exclude=[]"]
+    subprocess.run([*ruff, path], check=True)
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":  # the formatter puts a space before @title
+            cell.source = re.sub(r"^# @title ", "#@title ", cell.source)
+    fold(notebook)
+    nbformat.write(notebook, path)
+
+
 def main():
     for path in sources():
         if path.suffix == ".ipynb":
-            notebook = nbformat.read(path, as_version=4)
-            if fold(notebook):
-                nbformat.write(notebook, path)
-                print(f"folded {path.name}")
+            tidy(path)
 
 
 if __name__ == "__main__":
