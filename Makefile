@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 OLD := make needs Python >= 3.10, got an older one: say which with make PYTHON=python3.12.
 
-.PHONY: help book serve test lint pdf bench clean ledger set-repository
+.PHONY: help book serve notebooks lab test lint pdf bench clean ledger set-repository
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -22,6 +22,12 @@ serve: book  ## the same, then serve it (PORT=8000)
 	@echo "The book is at http://localhost:$(PORT)  (stop with Ctrl-C)"
 	@$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 $(PORT)
 
+notebooks: $(READY)  ## write the editions for readers and students into _build/notebooks
+	$(BIN)/python -m tools.editions
+
+lab: notebooks  ## open the reader's edition in JupyterLab
+	$(BIN)/python -m pip install -q -r requirements-lab.txt && cd _build/notebooks && ../../$(BIN)/jupyter-lab reader/index.ipynb
+
 # One thread a worker: two workers share two cores. Notebooks run on plain kernels, as a reader's do.
 PYTEST := env -u HELPERS_HOST OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
@@ -32,7 +38,7 @@ ledger: $(READY)  ## write book/ledger.md from a run of the tests
 	$(PYTEST) tests -q -n 2 -m "not site" --ignore tests/test_colab.py --ledger write
 
 lint: $(READY)  ## format and check the code, notebooks too
-	$(BIN)/ruff format . && $(BIN)/ruff check .
+	$(BIN)/ruff format . && $(BIN)/python -m tools.fold && $(BIN)/ruff check .
 
 pdf: book  ## print the site into _build/pdf/book.pdf
 	$(BIN)/python -m tools.print_pdf
