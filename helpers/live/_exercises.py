@@ -75,7 +75,7 @@ class Exercise:
         return YOUR_TURN if said is None else f"Not yet: {said}" if said else RIGHT
 
     def _alike(self, answer, wrong, want):
-        if self.kind == "judged" and (answer is wrong or not is_plain(want)):
+        if self.kind == "judged" and not is_plain(want):
             return answer is wrong
         try:
             return self._same(answer, want)
@@ -98,7 +98,7 @@ def exercise(label, *, truth, wrong, hint="", kind="number", at=(), tol=1e-2):
     relatively), "count" (whole, exactly), "choice" (letters as in "AC", words, booleans),
     "function" (`truth` is one too; both are called with each tuple of arguments in `at`), or
     "judged": `truth(answer)` returns "" if it is right, else a sentence, or None for an untouched
-    starter. `wrong` maps typical wrong answers to sentences; pairs do where one has no hash.
+    starter, and needs no hint. `wrong` maps typical wrong answers to sentences; pairs do as well.
 
     Raises: ValueError, naming the label, for a check that would mislead: a wrong answer that it
     accepts, a truth that it does not, fewer than two wrong answers, an empty sentence.
