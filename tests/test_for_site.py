@@ -1,0 +1,254 @@
+"""What the site makes of a chapter's source: lead-in, badge, named folds, questions that answer.
+
+Oracle: the words that an author typed, and a book of three pages, built as a reader's site is.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+from tools import ROOT, for_site, repository
+
+FIRST, PAGE = "book/argument/first", "book/argument/page"
+OLD, FRONT = "book/teach/old", "book/index"
+TITLE = """# Rescaling makes every minimum flat
+
+**Question.** Which one is the flattest?
+
+**Answer.** None of them.
+
+**You need.** Nothing."""
+FACTS = {"short": "Flat", "gives": "Theorem 2", "line": "Every minimum can be made flat."}
+BADGE = "[![Open in Colab](../_static/colab.svg)](https://colab.research.google.com/x.ipynb)"
+PREDICT = r"""## Predict
+
+A square is stretched with $\alpha = 5/2$, as [flatness](#the-claim) asks.
+
+- **A.** The area grows.
+- **B.** The area stays: $\alpha \cdot 1/\alpha = 1$,
+  whatever [the claim](#the-claim) says of α.
+- **C.** The area shrinks.
+
+**Second question.** Which factors keep the function?
+
+- **A.** Positive ones.
+- **B.** Negative ones.
+- **C.** One.
+- **D.** Zero.
+
+:::{dropdown} Answer, after you have chosen
+**B.** One side grows as the other shrinks.
+:::"""
+QUESTIONS = [
+    {
+        "keys": ["B"],
+        "feedback": {
+            "A": "One side grows, but look at the other </script> side.",
+            "B": "The factor and its inverse cancel.",
+            "C": "One side shrinks, but look at the other side.",
+        },
+    },
+    {
+        "keys": ["A", "C"],
+        "feedback": {
+            "A": "A positive factor comes out of the rectifier.",
+            "B": "A negative factor does not come out.",
+            "C": "One changes nothing at all.",
+            "D": "Zero cannot be undone.",
+        },
+    },
+]
+FOLDED = "#@title Draw the needle\n# NBVAL_IGNORE_OUTPUT\nneedle = 6 * 7\nneedle"
+
+
+def notebook(*cells):
+    """A notebook's text from (kind, source, metadata) triples."""
+    made = []
+    for at, (kind, source, metadata) in enumerate(cells):
+        new = getattr(nbformat.v4, f"new_{kind}_cell")
+        made.append(new(source, metadata=metadata, id=f"cell-{at}"))
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    return nbformat.writes(nbformat.v4.new_notebook(cells=made, metadata=kernel))
+
+
+def chapter(minutes=(35, 25), questions=QUESTIONS, title=TITLE):
+    facts = {"chapter": {**FACTS, "minutes": list(minutes)}} if minutes else {}
+    return notebook(
+        ("markdown", title, facts),
+        ("code", FOLDED, {"tags": ["hide-input"]}),
+        ("markdown", PREDICT, {"predict": questions} if questions else {}),
+        ("code", "unfolded = 1", {}),
+        ("markdown", "## The claim\n\nHere it stands.", {}),
+    )
+
+
+def new_site(folder):
+    """A built site of a chapter, a page in the old form and a front page; its folder."""
+    shutil.copytree(ROOT / "tools", folder / "tools")
+    shutil.copytree(ROOT / "book" / "_static", folder / "book" / "_static")
+    shutil.copy(ROOT / "book" / "references.bib", folder / "book")
+    for name, text in {
+        FRONT: notebook(("markdown", "# The front page\n\n<!-- lines: page -->", {})),
+        FIRST: chapter(),
+        PAGE: chapter(),
+        OLD: chapter(minutes=None, questions=None, title=f"{TITLE}\n\n{BADGE}"),
+    }.items():
+        path = folder / f"{name}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    (folder / "book/argument/intro.md").write_text("# What comes\n", encoding="utf-8")
+    write_toc(folder, {"The argument": ["book/argument/intro", FIRST, PAGE], "Teaching": [OLD]})
+    (folder / "_config.yml").write_text(yaml.safe_dump(settings()), encoding="utf-8")
+    build(folder)
+    return folder / "_build" / "html"
+
+
+def write_toc(folder, parts):
+    toc = [
+        {"caption": part, "chapters": [{"file": name} for name in parts[part]]} for part in parts
+    ]
+    text = yaml.safe_dump({"format": "jb-book", "root": FRONT, "parts": toc})
+    (folder / "_toc.yml").write_text(text, encoding="utf-8")
+
+
+def settings():
+    """The book's settings, with the extension that is under test here, and the colours."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    sphinx = config["sphinx"]
+    sphinx["local_extensions"] = {"tools.palette": ".", "tools.for_site": "."}
+    for kind, name in (("html_css_files", "predict.css"), ("html_js_files", "predict.js")):
+        files = sphinx["config"][kind]
+        files += [] if name in files else [name]
+    return config
+
+
+def build(folder):
+    program = Path(sys.executable).with_name("jupyter-book")
+    command = [program, "build", ".", "-W", "--keep-going"]
+    environment = os.environ | {"PYTHONPATH": str(folder), "NO_COLOR": "1"}
+    ran = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    return new_site(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="session")
+def words(site):
+    """words("book/argument/page"): a built page, parsed."""
+
+    def parsed(name):
+        return BeautifulSoup((site / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+
+    return parsed
+
+
+def test_lead_in_and_badge_stand_under_the_title_and_the_rest_stays():
+    made = first_cell(for_site.for_site(chapter(), "book/argument/volume_is_infinite"))
+    title, badge, rest = re.fullmatch(
+        r"(# .*)\n\n:::\{div\} lead-in\n(.*)\n:::\n(.*)", made, re.S
+    ).groups()
+    assert f"{title}\n{rest}" == TITLE
+    assert badge.startswith(
+        "The argument · page 3 of 11 · 35 minutes to read, 25 for the exercises\n\n[![Open in "
+    )
+    assert badge.endswith("/blob/notebooks/reader/argument/volume_is_infinite.ipynb)")
+
+
+def first_cell(text):
+    return "".join(json.loads(text)["cells"][0]["source"])
+
+
+@pytest.mark.parametrize("name", [FRONT, "book/argument/volume_is_infinite"])
+def test_a_page_that_states_no_times_has_a_badge_and_no_lead_in(name):
+    made = first_cell(for_site.for_site(chapter(minutes=None), name))
+    assert f"/blob/notebooks/reader/{name.removeprefix('book/')}.ipynb" in made
+    assert "minutes" not in made
+
+
+def test_a_page_in_the_old_form_keeps_every_cell():
+    old = chapter(minutes=None, questions=None, title=f"{TITLE}\n\n{BADGE}")
+    assert cells(for_site.for_site(old, OLD)) == cells(old)
+
+
+def cells(text):
+    return nbformat.reads(text, as_version=4).cells
+
+
+def test_the_code_that_runs_is_the_code_of_the_source():
+    def code(text):
+        return [cell for cell in cells(text) if cell.cell_type == "code"]
+
+    assert code(for_site.for_site(chapter(), PAGE)) == code(chapter())
+
+
+def test_each_list_of_choices_is_followed_by_its_keys_and_feedback():
+    made = "".join(json.loads(for_site.for_site(chapter(), PAGE))["cells"][2]["source"])
+    found = re.findall(
+        r'\n\n<script type="application/json" class="predict">(.*)</script>\n\n', made
+    )
+    assert [json.loads(data) for data in found] == QUESTIONS
+    assert made.count("</script>") == len(QUESTIONS)
+    assert re.sub(r"\n<script.*</script>\n", "", made).split() == PREDICT.split()
+
+
+def test_data_for_another_number_of_lists_is_refused_with_page_and_cell():
+    with pytest.raises(ValueError, match=r"page.ipynb cell 3 has 2 lists of choices, data for 1\."):
+        for_site.for_site(chapter(questions=QUESTIONS[:1]), PAGE)
+
+
+@pytest.mark.slow
+def test_the_built_page_has_one_lead_in_and_one_badge(words):
+    (lead_in,) = words(PAGE).select(".lead-in")
+    assert lead_in.p.text == "The argument · page 2 of 2 · 35 minutes to read, 25 for the exercises"
+    for name in (PAGE, OLD, FRONT):
+        assert len(words(name).select("article img[alt='Open in Colab']")) == 1, name
+    assert not words("book/argument/intro").select("article img")
+
+
+@pytest.mark.slow
+def test_a_table_of_chapters_is_filled_in_a_notebook(words):
+    (link,) = words(FRONT).select("article table a")
+    assert (link.text, link["href"]) == ("Flat", "argument/page.html")
+    assert link.find_parent("tr").select("td")[1].text == FACTS["line"]
+
+
+@pytest.mark.slow
+def test_a_fold_is_named_by_its_title_and_shows_the_rest(words):
+    (fold,) = words(PAGE).select("details.hide")
+    assert [label.text for label in fold.select("summary p")] == ["Draw the needle"] * 2
+    assert fold.summary.attrs == {}  # nothing that a screen reader would read in its place
+    assert fold.pre.text.strip() == FOLDED.partition("\n")[2]
+    assert fold.select("pre .n"), "the code has lost its colours"
+    assert words(PAGE).select("div.cell_output")[0].text.strip() == "42"
+
+
+@pytest.mark.slow
+def test_the_launch_button_opens_what_the_badge_opens(words):
+    slug = repository.address()[0].removeprefix("https://github.com/")
+    for name in (PAGE, OLD, FRONT):
+        (button,) = words(name).select(".dropdown-launch-buttons a")
+        path = name.removeprefix("book/")
+        start = f"https://colab.research.google.com/github/{slug}/blob/notebooks/reader"
+        assert button["href"] == f"{start}/{path}.ipynb"
+
+
+@pytest.mark.slow
+def test_a_page_that_moves_changes_the_lead_in_of_the_others(tmp_path):
+    site = new_site(tmp_path)
+    write_toc(tmp_path, {"The argument": [PAGE, "book/argument/intro"], "Teaching": [OLD, FIRST]})
+    build(tmp_path)
+    assert "The argument · page 1 of 1 · " in (site / f"{PAGE}.html").read_text(encoding="utf-8")
