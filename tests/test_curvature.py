@@ -1,7 +1,8 @@
 """Gradient, Hessian-vector products, eigenvalues and traces.
 
 Oracles: central differences of L itself, `torch.func.hessian` (forward over reverse mode, where
-the helpers go twice in reverse), and scipy's `eigsh` over the same products.
+the helpers go twice in reverse), scipy's `eigsh` over the same products, and the loss itself at
+points moved along an eigenvector or at random.
 """
 
 import gc
@@ -150,6 +151,26 @@ def test_blocks_fit_the_memory_limit_and_change_nothing(rows, monkeypatch):
     assert float((dense - H).abs().max()) < 1e-12 * float(H.abs().max())
     assert max(seen) == min(rows, n) and sum(seen) == n
     assert trace(case.loss, case.params).value == pytest.approx(float(H.trace()))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_loss_along_the_sharpest_direction_is_a_parabola(seed):
+    case = build([4, 3, 1], seed, n=40)
+    values, vectors = torch.linalg.eigh(dense_hessian(case.loss, case.params))
+    errors = []
+    for eps in (1e-3, 1e-4):
+        rise = float(case.loss(perturb(case.params, vectors[:, -1], eps)))
+        errors.append(abs(rise / (float(values[-1]) * eps**2 / 2) - 1))
+    assert errors[0] <= 1e-2
+    assert errors[1] < errors[0] / 5  # O(ε)
+
+
+def test_the_trace_is_what_noise_feels():
+    case, s = build([4, 3, 1], 0, n=40), 1e-3
+    U = s * torch.randn(4000, 15, generator=case.generator).double()
+    mean = torch.func.vmap(lambda u: case.loss(perturb(case.params, u)))(U).mean()
+    predicted = s**2 / 2 * trace(case.loss, case.params).value
+    assert abs(float(mean) / predicted - 1) <= 5e-2
 
 
 def test_hutchinson_is_unbiased_within_its_own_error():

@@ -44,6 +44,23 @@ def test_the_closed_form_in_one_dimension(curvature, at, gamma, ledger):
     ledger("local-entropy", error=abs(closed - truth), tol=1e-8)
 
 
+@pytest.mark.parametrize("at", [[0.0, 0.0], [0.7, -0.4]])
+def test_the_closed_form_in_two_dimensions(at, ledger):
+    """The helper and the formula with its matrices, both against the integral."""
+    H, gamma = torch.tensor([[3.0, 1.0], [1.0, 2.0]], dtype=torch.float64), 0.8
+    x, eye = torch.tensor(at, dtype=torch.float64), torch.eye(2, dtype=torch.float64)
+    middle = gamma * eye - gamma**2 * torch.linalg.inv(H + gamma * eye)
+    closed = math.log(2 * math.pi) - float(torch.logdet(H + gamma * eye)) / 2
+    closed -= float(x @ middle @ x) / 2
+    integrand = lambda b, a: math.exp(  # noqa: E731
+        -(3 * a * a + 2 * a * b + 2 * b * b) / 2 - gamma / 2 * ((a - at[0]) ** 2 + (b - at[1]) ** 2)
+    )
+    truth = math.log(dblquad(integrand, -8, 8, -8, 8, epsabs=0, epsrel=1e-10)[0])
+    assert abs(closed - truth) <= 1e-8
+    ours = quadratic_local_entropy(quadratic(H), {"w": x}, gamma)
+    ledger("local-entropy", error=abs(ours - truth), tol=1e-8)
+
+
 def test_the_formula_of_the_eigenvalues_at_a_minimum():
     H = np.diag([0.5, 3.0, 10.0])
     closed = quadratic_local_entropy(quadratic(H), {"w": torch.zeros(3).double()}, 0.7)

@@ -1,7 +1,8 @@
 """ε-sharpness, its second-order prediction, and Hochreiter and Schmidhuber's box.
 
 Oracles: a quadratic bowl, where the maximum in a ball is λ_max ε²/2; a scan of every direction in
-the plane; and, for the box, the two flatness conditions written out in numpy.
+the plane; distances to the dead net by hand; and, for the box, the two flatness conditions written
+out in numpy.
 """
 
 import math
@@ -11,20 +12,25 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from random_nets import DEVICES, build, cases, law, log_uniform
+from random_nets import DEVICES, build, cases, law, log_uniform, off
+from scipy.optimize import brentq, minimize_scalar
 
 from helpers import (
     alpha_scale,
     dense_hessian,
     eps_sharpness,
     flatten,
+    hs_box,
+    hs_description_length,
     net,
     predicted_eps_sharpness,
+    relu_net,
+    spectral_norm,
     squared_error,
     top_eigenvalues,
+    volume_flatness,
+    weight_norm,
 )
-from helpers.maps._reparam import weight_norm
-from helpers.measures._flatness import hs_box, hs_description_length
 
 NAN, INF = math.nan, math.inf
 
@@ -81,15 +87,118 @@ def test_a_maximum_inside_the_ball_is_found_too():
     assert float((flatten(found.worst) - params["theta1"]).norm()) == pytest.approx(0.6, abs=0.02)
 
 
-@law(40)
-@given(case=cases(depth=(1, 2), bias=False, where="minimum"), eps=log_uniform(1e-2, 1))
-def test_by_default_it_looks_towards_every_dead_layer(case, eps):
+@law(60)
+@given(case=cases(depth=(1, 2), bias=False, where="minimum"), eps=log_uniform(1e-3, 1))
+def test_the_ball_reaches_the_dead_net(case, eps, ledger):
     size = float(case.params["theta1"].norm())
     if size == 0:
         return
     twin = alpha_scale(case.params, eps / size)
-    dead = float(case.loss.y.square().sum(1).mean() / 2)
-    assert eps_sharpness(case.loss, twin, eps, steps=2).rise >= dead * (1 - 1e-9)
+    dead = {**twin, "theta1": 0 * twin["theta1"]}
+    distance = float((flatten(twin) - flatten(dead)).norm())
+    assert abs(distance / eps - 1) <= 1e-12
+    L0 = float(case.loss.y.square().sum(1).mean() / 2)
+    assert abs(float(case.loss(dead)) - L0) / (L0 or 1.0) <= 1e-12
+    to_dead = flatten(dead) - flatten(twin)
+    for starts in (None, [to_dead]):  # by default it looks towards every dead layer
+        found = eps_sharpness(case.loss, twin, eps, starts=starts, steps=3).value
+        ledger("eps-sharpness-at-will", error=max(0.0, L0 * (1 - 1e-9) - found), tol=0)
+
+
+@law(30)
+@given(case=cases(depth=(1, 1), bias=False, where="off"), eps=log_uniform(1e-3, 1))
+def test_the_ball_reaches_the_dead_net_where_the_loss_is_not_zero(case, eps, ledger):
+    size = float(case.params["theta1"].norm())
+    L, L0 = float(case.loss(case.params)), float(case.loss.y.square().sum(1).mean() / 2)
+    if size == 0 or L0 <= L:
+        return
+    found = eps_sharpness(case.loss, alpha_scale(case.params, eps / size), eps, steps=3).value
+    bound = (L0 - L) / (1 + L)
+    ledger("eps-sharpness-at-will", error=max(0.0, bound * (1 - 1e-9) - found), tol=0)
+
+
+def scan(th1, th2, c, eps):
+    """The highest (θ₁θ₂ − c)²/2 on a circle of radius eps, from 400,001 angles."""
+    t = np.linspace(0, 2 * np.pi, 400_001)
+    return float((((th1 + eps * np.cos(t)) * (th2 + eps * np.sin(t)) - c) ** 2 / 2).max())
+
+
+@pytest.mark.parametrize(
+    ("a", "exact", "second_order"),
+    [
+        (1, 0.01588, 0.0150),
+        (0.3, 0.08442, 0.08401),
+        (0.1, 0.75025, 0.75008),
+        (0.01, 75.0001, 75.0000),
+    ],
+)
+def test_two_weights_against_a_scan_of_the_circle(a, exact, second_order):
+    c, eps = 1.5, 0.1
+    one = lambda value: torch.full((1, 1), value, dtype=torch.float64)  # noqa: E731
+    loss = squared_error(net("linear"), one(1.0), one(c))
+    params = {"theta1": one(c**0.5 * a), "theta2": one(c**0.5 / a)}
+    truth = scan(c**0.5 * a, c**0.5 / a, c, eps)
+    assert truth == pytest.approx(exact, rel=3e-4)
+    assert (c * (a**2 + a**-2)) * eps**2 / 2 == pytest.approx(second_order, rel=1e-4)
+    assert abs(eps_sharpness(loss, params, eps).value / truth - 1) <= 1e-6
+
+
+@law(25)
+@given(c=st.floats(0.5, 3), eps=st.floats(0.01, 0.2))
+def test_one_radius_reaches_the_dead_axis_only_around_the_rescaled_point(c, eps, ledger):
+    """Figure 4: two weights, one example; the circle around the twin touches θ₁ = 0."""
+    one = lambda value: torch.full((1, 1), value, dtype=torch.float64)  # noqa: E731
+    loss = squared_error(relu_net, one(1.0), one(c))
+    params = {"theta1": one(c**0.5), "theta2": one(c**0.5)}
+    twin = alpha_scale(params, eps / c**0.5)
+    ledger("figure-4", error=abs(float(twin["theta1"]) / eps - 1), tol=1e-12)
+    assert float(params["theta1"]) > 3 * eps
+    first, second = (eps_sharpness(loss, p, eps).value for p in (params, twin))
+    dead = c**2 / 2  # the loss of the function that is zero everywhere
+    # Away from the axis nothing on the circle is as bad: the farthest point along the diagonal.
+    farthest = ((c**0.5 + eps / 2**0.5) ** 2 - c) ** 2 / 2
+    ledger("figure-4", error=max(0.0, first - farthest) / farthest, tol=1e-6)
+    ledger("figure-4", error=max(0.0, farthest - dead), tol=0)
+    ledger("figure-4", error=max(0.0, dead * (1 - 1e-9) - second), tol=0)
+
+
+@law(25)
+@given(
+    left=st.floats(0.2, 3), right=st.floats(0.2, 3), eps=log_uniform(1e-3, 1e-1), h=st.floats(0, 2)
+)
+def test_one_epsilon_is_a_height_or_a_radius(left, right, eps, h, ledger):
+    """Figure 1, in a crooked well: the edges by brentq, the highest point of the band by scipy."""
+
+    def curve(t):
+        side = torch.where(t > 0, torch.full_like(t, right), torch.full_like(t, left))
+        return h + side * t.square() * (1 + 0.3 * torch.tanh(t))
+
+    loss = lambda p: curve(p["w"]).sum()  # noqa: E731
+    params = {"w": torch.zeros(1, dtype=torch.float64)}
+    at = lambda t: float(curve(torch.tensor([t], dtype=torch.float64))) - h  # noqa: E731
+    edges = [abs(brentq(lambda t, s=s: at(s * t) - eps, 0, 9)) for s in (-1, 1)]
+    found = volume_flatness(loss, params, eps, window=1.2 * max(edges), points=20_001)
+    ledger("figure-1", error=abs(found.value / sum(edges) - 1), tol=1e-3)
+    band = minimize_scalar(lambda t: -at(t), bounds=(-eps, eps), method="bounded")
+    height = max(-band.fun, at(-eps), at(eps))
+    rise = eps_sharpness(loss, params, eps).rise
+    ledger("figure-1", error=abs(rise / height - 1), tol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "measure", [spectral_norm, lambda *one: eps_sharpness(*one, 1e-3, steps=5).value]
+)
+def test_which_of_two_minima_is_flatter_can_be_turned_around(measure, ledger):
+    """Section 6: by rescaling the flatter one alone."""
+    flat, sharp = (build([4, 5, 1], seed, n=40) for seed in (0, 1))
+    below, above = measure(flat.loss, flat.params), measure(sharp.loss, sharp.params)
+    if below > above:
+        flat, sharp, below, above = sharp, flat, above, below
+    twin = alpha_scale(flat.params, 1e-3)
+    new = 10 * torch.randn(50, 4, generator=flat.generator, dtype=torch.float64)
+    assert below < above
+    ledger("section-6", error=off(relu_net(twin, new), relu_net(flat.params, new)), tol=1e-12)
+    ledger("section-6", error=max(0.0, above - measure(flat.loss, twin)), tol=0)
 
 
 @pytest.mark.parametrize("length", [1.0, 0.2, 1e-2])
@@ -161,6 +270,27 @@ def test_the_box_meets_both_flatness_conditions_and_their_formula(case, eps, led
         assert lengths[-1] == pytest.approx(-np.log(box).sum(), rel=1e-9, abs=1e-9)
     ours = hs_description_length(case.loss, case.params, eps)
     assert ours == pytest.approx(np.mean(lengths), rel=1e-9, abs=1e-9)
+
+
+@law(25)
+@given(case=cases(depth=(1, 1)), a=log_uniform(0.01, 100))
+def test_a_rescaling_moves_the_box_by_the_log_of_d_over_active_weights(case, a, ledger):
+    """B(T_α θ) − B(θ) = Σ log D_i over the weights that the output depends on, input by input."""
+    before = hs_description_length(case.loss, case.params, 1e-3)
+    after = hs_description_length(case.loss, alpha_scale(case.params, a), 1e-3)
+    log_D = {"theta1": -1, "b1": -1, "theta2": 1, "b2": 0}
+    shift = 0.0
+    for x in case.X:
+        one = {name: b.clone().requires_grad_() for name, b in case.params.items()}
+        outputs = case.f(one, x[None])[0]
+        slope = {name: torch.zeros_like(b) for name, b in one.items()}
+        for y in outputs:
+            grads = torch.autograd.grad(y, one.values(), retain_graph=True, materialize_grads=True)
+            slope = {name: slope[name] + g.abs() for name, g in zip(one, grads)}
+        active = {name: int((s > 0).sum()) for name, s in slope.items()}
+        shift += sum(log_D[name] * active[name] for name in active) * math.log(a) / len(case.X)
+    scale = abs(before) + abs(after) + abs(shift) or 1.0
+    ledger("hochreiter-box", error=abs(after - before - shift) / scale, tol=1e-11)
 
 
 def test_a_dead_unit_needs_no_precision():

@@ -1,19 +1,23 @@
-"""The trace in closed form.
+"""The Gauss–Newton matrix: its blocks, their traces in closed form, and where it is blind.
 
-Oracle: `torch.func.hessian` of the loss, block by block, and a finite-difference Jacobian of the
-outputs; neither knows that a ReLU net is linear in each layer.
+Oracle: `torch.func.hessian` of the loss, block by block, a Jacobian of the outputs formed in full,
+and one by finite differences; none knows that a ReLU net is linear in each layer. The closed form
+for one hidden layer is written out from the weights and the data.
 """
 
 import pytest
 import torch
 from hypothesis import given
-from random_nets import DEVICES, build, cases, law, off
+from hypothesis import strategies as st
+from random_nets import DEVICES, build, cases, law, off, pre_activations
 
 from helpers import (
     alpha_scale,
     cross_entropy,
+    dense_hessian,
     flatten,
     functional,
+    gauss_newton_operator,
     layer_traces,
     net,
     relu_net,
@@ -65,6 +69,70 @@ def test_the_jacobian_by_finite_differences(case):
         up, down = (case.f(unflatten(theta + s * e, case.params), case.X) for s in (1, -1))
         total += float(((up - down) / (2 * h)).square().sum(1).mean())
     assert sum(layer_traces(case.loss, case.params).values()) == pytest.approx(total, rel=1e-4)
+
+
+@law(60)
+@given(case=cases(depth=(1, 1), bias=False, out=1))
+def test_the_traces_of_one_hidden_layer_in_closed_form(case):
+    (z,) = pre_activations(case.params, case.X)
+    theta2 = case.params["theta2"][:, 0]
+    active = (z > 0).double()
+    t1 = (case.X.square().sum(1) * (active @ theta2.square())).mean()
+    t2 = z.clamp_min(0).square().sum(1).mean()
+    H = dense_hessian(case.loss, case.params).diagonal()
+    n1 = case.params["theta1"].numel()
+    scale = float(t1 + t2) or 1.0
+    assert abs(float(H[:n1].sum() - t1)) / scale <= 1e-12
+    assert abs(float(H[n1:].sum() - t2)) / scale <= 1e-12
+    ours = list(layer_traces(case.loss, case.params).values())
+    assert float((t1.new_tensor(ours) - torch.stack([t1, t2])).abs().max()) / scale <= 1e-12
+
+
+@law(40)
+@given(case=cases(bias=False, width=3), kind=st.sampled_from(["squares", "entropy"]))
+def test_diagonal_blocks_of_the_hessian_are_gauss_newton_blocks(case, kind, ledger):
+    loss, C = case.loss, torch.eye(case.widths[-1], dtype=torch.float64)[None]
+    if kind == "entropy":
+        y = torch.randint(0, case.widths[-1], (len(case.X),), generator=case.generator)
+        loss = cross_entropy(relu_net, case.X, y)
+        p = case.f(case.params, case.X).softmax(1)
+        C = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]  # (N, out, out)
+    theta = flatten(case.params)
+    J = torch.autograd.functional.jacobian(
+        lambda theta: case.f(unflatten(theta, case.params), case.X), theta
+    )
+    G = torch.einsum("noi,nop,npj->ij", J, C.expand(len(J), -1, -1), J) / len(J)
+    H, at = dense_hessian(loss, case.params), 0
+    scale = max(float(H.abs().max()), float(G.abs().max())) or 1.0
+    for n_k in sizes(case.params).values():
+        block = slice(at, at + n_k)
+        assert float((H[block, block] - G[block, block]).abs().max()) / scale <= 1e-11
+        at += n_k
+    error = abs(float(H.trace() - G.trace())) / scale
+    ledger("gauss-newton-trace", error=error, tol=1e-11)
+
+
+@law(40)
+@given(case=cases(depth=(1, 3), bias=False, where="off"), data=st.data())
+def test_the_metric_of_changed_behaviour_is_singular(case, data, ledger):
+    """JᵀJ at any point, not only a minimum: +θ_k and −θ_l together change no output."""
+    up, down = data.draw(st.lists(st.sampled_from(list(case.params)), min_size=2, unique=True))[:2]
+    sign = {up: 1.0, down: -1.0}
+    v = flatten({name: sign.get(name, 0.0) * block for name, block in case.params.items()})
+    J = torch.func.jacrev(lambda theta: case.f(unflatten(theta, case.params), case.X))(
+        flatten(case.params)
+    ).reshape(-1, len(v))
+    size = float(J.abs().max() * v.norm()) or 1.0
+    ledger("singular-metric", error=float((J @ v).abs().max()) / size, tol=1e-12)
+    metric = gauss_newton_operator(case.loss, case.params)
+    scale = float(J.square().sum() * v.norm()) or 1.0
+    ledger("singular-metric", error=float(metric(v).abs().max()) / scale, tol=1e-12)
+
+
+def test_twin_one_layer_alone_is_seen_by_the_metric():
+    case = build([4, 5, 2], 0, where="off")
+    v = flatten({**case.params, "theta2": 0 * case.params["theta2"]})
+    assert float(v @ gauss_newton_operator(case.loss, case.params)(v)) > 0.1
 
 
 def test_twin_with_tanh_the_hessian_has_more_in_it():

@@ -1,7 +1,7 @@
 """New coordinates for the inputs.
 
-Oracles: scikit-learn's own `transform`, numpy's covariance, and automatic differentiation of the
-composed network.
+Oracles: scikit-learn's own `transform`, numpy's covariance and deviations, automatic
+differentiation of the composed network, and the density of a Gaussian written out.
 """
 
 import math
@@ -15,7 +15,15 @@ from random_nets import DEVICES, build, cases, law, log_uniform, off
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from helpers import jacobian, scale_inputs, warp_inputs, whiten_inputs, with_inputs
+from helpers import (
+    init_net,
+    jacobian,
+    relu_net,
+    scale_inputs,
+    warp_inputs,
+    whiten_inputs,
+    with_inputs,
+)
 
 
 def spread_inputs(case, n=30):
@@ -71,9 +79,59 @@ def test_section_5_2_predictions_stay_and_gradients_follow_the_chain_rule(
             ledger("section-5-2", error=float((in_u - by_rule).abs().max()) / scale, tol=1e-11)
 
 
+@law(40)
+@given(case=cases(width=4))
+def test_standardization_multiplies_each_gradient_by_its_deviation(case, ledger):
+    d = case.widths[0]
+    X = torch.randn(30, d, generator=case.generator).double() * torch.logspace(-1, 1, d).double()
+    xi = scale_inputs(X)
+    f_xi = with_inputs(case.f, xi)
+    x, u = X[0], xi.inverse(X[0])
+    in_x = torch.autograd.functional.jacobian(lambda x: case.f(case.params, x[None])[0], x)
+    in_u = torch.autograd.functional.jacobian(lambda u: f_xi(case.params, u[None])[0], u)
+    s = torch.as_tensor(X.numpy().std(0))
+    ledger("section-5-2", error=off(in_u, s * in_x), tol=1e-12)
+
+
+def log_normal(x, mean, cov):
+    """log N(x; mean, cov) for one row, by hand."""
+    d = x - mean
+    return float(
+        -(d @ torch.linalg.solve(cov, d)) / 2
+        - torch.logdet(cov) / 2
+        - len(x) / 2 * math.log(2 * math.pi)
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_whitening_flips_a_ranking_by_squared_error_and_none_by_likelihood(seed, ledger):
+    """Two models of x: A errs where x varies much, B where it varies little."""
+    generator = torch.Generator().manual_seed(seed)
+    X = torch.randn(400, 2, generator=generator).double() * torch.tensor([10.0, 0.2]).double()
+    xi = whiten_inputs(X)
+    W = torch.autograd.functional.jacobian(xi.inverse, X[0])  # (2, 2), the same everywhere
+    A = X + torch.tensor([0.7, 0.0]).double()
+    B = X + torch.tensor([0.0, 0.08]).double()
+    mse = lambda one, two: float((one - two).square().mean())  # noqa: E731
+    raw = mse(A, X) - mse(B, X)
+    white = mse(xi.inverse(A), xi.inverse(X)) - mse(xi.inverse(B), xi.inverse(X))
+    assert raw > 0 > white  # the ranking by squared error flips
+    covariances = (torch.tensor([[90.0, 1], [1, 0.1]]), torch.tensor([[120.0, 0], [0, 0.03]]))
+    worst = 0.0
+    for x, a, b in list(zip(X, A, B))[:20]:
+        one, two = (
+            log_normal(x, a, covariances[0].double()) - log_normal(x, b, covariances[1].double()),
+            log_normal(*(xi.inverse(z) for z in (x, a)), W @ covariances[0].double() @ W.T)
+            - log_normal(*(xi.inverse(z) for z in (x, b)), W @ covariances[1].double() @ W.T),
+        )
+        worst = max(worst, abs(one - two) / (1 + abs(one)))
+    ledger("appendix-d", error=worst, tol=1e-12)
+    ledger("appendix-d", error=max(0.0, white, -raw), tol=0)
+
+
 @law(30)
 @given(factor=log_uniform(0.01, 100), seed=st.integers(0, 10**6))
-def test_a_warp_multiplies_one_gradient_and_leaves_far_points_alone(factor, seed):
+def test_a_warp_multiplies_one_gradient_and_leaves_far_points_alone(factor, seed, ledger):
     generator = torch.Generator().manual_seed(seed)
     centre, far = (torch.randn(3, generator=generator).double() for _ in range(2))
     far = centre + 2 * far / far.norm()
@@ -81,6 +139,12 @@ def test_a_warp_multiplies_one_gradient_and_leaves_far_points_alone(factor, seed
     assert off(jacobian(xi, centre), factor * torch.eye(3, dtype=torch.float64)) < 1e-12
     assert torch.equal(xi.forward(far), far)
     assert off(xi.forward(centre), centre) < 1e-14
+    params = init_net([3, 5, 2], generator=generator)
+    f_xi = with_inputs(relu_net, xi)
+    slope = lambda f, x: torch.func.jacrev(lambda x: f(params, x[None])[0])(x)  # noqa: E731
+    for u, times in ((centre, factor), (far, 1.0)):
+        error = off(slope(f_xi, u), times * slope(relu_net, u))
+        ledger("section-5-2-at-will", error=error, tol=1e-12)
 
 
 @pytest.mark.parametrize("device", DEVICES)

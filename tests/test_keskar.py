@@ -1,12 +1,13 @@
 """Keskar's metric.
 
 Oracles: a linear loss, whose maximum over a box stands in a corner and is a sum; an exhaustive
-grid over the box; numpy's `pinv` for A⁺; and scipy's differential evolution, a global optimizer
-that knows no gradient.
+grid over the box; numpy's `pinv` for A⁺; the loss of the dead net by hand; and scipy's differential
+evolution, a global optimizer that knows no gradient.
 """
 
 import itertools
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,7 +17,14 @@ from hypothesis import strategies as st
 from random_nets import DEVICES, build, cases, law, log_uniform
 from scipy.optimize import differential_evolution
 
-from helpers import box_half_sides, flatten, keskar_sharpness, perturb, squared_error
+from helpers import (
+    alpha_scale,
+    box_half_sides,
+    flatten,
+    keskar_sharpness,
+    perturb,
+    squared_error,
+)
 
 INF, NAN = math.inf, math.nan
 
@@ -128,6 +136,38 @@ def test_given_starts_are_clipped_into_the_box_and_counted_themselves():
     assert found.rise >= float(case.loss(perturb(case.params, half)))
     moved = (flatten(found.worst) - flatten(case.params)).abs()
     assert bool((moved <= half * (1 + 1e-9)).all())
+
+
+def wide(seed=0):
+    return build([4, 6, 1], seed, n=60)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_rescaling_makes_the_box_reach_the_dead_net(seed, ledger):
+    case, eps = wide(seed), 1e-3
+    L0 = float(case.loss.y.square().mean() / 2)
+    assert keskar_sharpness(case.loss, case.params, eps).value < L0  # small before
+    twin = alpha_scale(case.params, eps / float(case.params["theta1"].abs().max()))
+    half = box_half_sides(flatten(twin), eps)
+    n1 = case.params["theta1"].numel()
+    assert bool((flatten(twin)[:n1].abs().numpy() <= half[:n1]).all())
+    to_dead = torch.cat([-flatten(twin)[:n1], torch.zeros(6).double()])
+    for starts in (5, [to_dead]):
+        found = keskar_sharpness(case.loss, twin, eps, starts=starts).value
+        ledger("keskar-box-at-will", error=max(0.0, 100 * L0 * (1 - 1e-9) - found), tol=0)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_in_a_fixed_random_subspace_it_grows_without_limit(seed, ledger):
+    """Not a statement of the paper, which leaves it open. One fixed A; α falls by tens."""
+    case = wide(seed)
+    A = torch.randn(30, 5, generator=case.generator, dtype=torch.float64)
+    values = [
+        keskar_sharpness(case.loss, alpha_scale(case.params, a), 1e-3, subspace=A).value
+        for a in (1.0, 0.1, 0.01, 1e-3)
+    ]
+    assert all(next_ > 10 * value for value, next_ in pairwise(values))
+    ledger("random-subspace", error=max(0.0, 1e6 - values[-1] / values[0]), tol=0)
 
 
 @pytest.mark.parametrize("device", DEVICES)

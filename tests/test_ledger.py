@@ -1,9 +1,10 @@
 """The ledger itself: its links are alive, and each way of breaking it is noticed.
 
-Oracle: the sources of the pages and the helpers as Python imports them; the planted faults say
-what a dead link looks like, so the check is not trusted on its silence.
+Oracle: the sources of the pages, the helpers' own list of public names, and the paper's numbering;
+the planted faults say what a dead link looks like, so the check is not trusted on its silence.
 """
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -21,12 +22,51 @@ def test_ids_are_unique():
     assert len(book.IDS) == len(book.STATEMENTS)
 
 
+NUMBERED = [
+    *(f"{kind} {n}" for kind in ("Definition", "Theorem", "Figure") for n in range(1, 7)),
+    *("Appendix A", "Appendix B", "Appendix D"),  # appendix C is Theorem 6
+    *("Section 2", "Section 3", "Section 4.2", "Section 4.3", "Section 5.1", "Section 5.2"),
+    *(f"Section 5.1, item {n}" for n in (1, 2, 3)),  # the list on weight normalization
+    *("Theorem 2, proof", "Theorem 5, proof", "Section 6"),
+]
+
+
+@pytest.mark.parametrize("item", NUMBERED)
+def test_every_numbered_item_of_the_paper_has_a_row(item):
+    assert item in {statement.ref for statement in book.STATEMENTS}
+
+
+def test_a_link_goes_to_a_box_a_place_or_a_live_figure():
+    links = {s.id: book.link(s) for s in book.STATEMENTS}
+    assert links["theorem-3-hessian"] == "{prf:ref}`Theorem 3 <theorem-3>`"
+    assert links["random-subspace"] == "[ours](#random-subspace)"
+    figure = '<a href="argument/eps_sharpness_at_will.html#fig-4">Figure 4</a>'
+    assert links["figure-4"] == figure
+
+
+def test_labels_are_read_from_markdown_and_figures_names_from_code(tmp_path):
+    text = "(plain)=\n:::{prf:theorem}\n:label: box\n:::\n"
+    code = 'explore(\n    draw,\n    name="figure",\n)\n# (no-label)=\n'
+    cells = [
+        {"cell_type": "markdown", "source": [text, '    name="no-figure",\n']},
+        {"cell_type": "code", "source": code},
+    ]
+    (tmp_path / "page.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    kinds = {"plain": "plain", "box": "box", "figure": "figure"}
+    assert book.labels(tmp_path / "page.ipynb") == kinds
+
+
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
         ("page", "argument/nowhere#theorem-1", "needs the page argument/nowhere"),
-        ("page", f"{book.RECTIFIER}#theorem-99", "needs the label 'theorem-99'"),
-        ("code", "helpers.no_such_map", "needs helpers.symmetry.no_such_map"),
+        ("page", "argument/rectifier_symmetry#theorem-99", "needs the label 'theorem-99'"),
+        (
+            "code",
+            "helpers.no_such_map",
+            "needs a public name of helpers, got 'helpers.no_such_map'",
+        ),
+        ("code", "helpers.maps._symmetry.alpha_scale", "needs a public name of helpers, got"),
         ("status", "believed", "needs a status"),
     ],
 )

@@ -9,11 +9,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from random_nets import DEVICES, cases, law, off
+from random_nets import DEVICES, build, cases, law, off
 from scipy.special import log_softmax
 from sklearn.metrics import accuracy_score, log_loss, mean_squared_error
 
-from helpers import accuracy, cross_entropy, init_net, predictions, relu_net, squared_error
+from helpers import (
+    accuracy,
+    cross_entropy,
+    dense_hessian,
+    init_net,
+    predictions,
+    relu_net,
+    squared_error,
+)
 
 
 @law(60)
@@ -89,6 +97,21 @@ def test_cross_entropy_falls_for_ever_on_separated_data_but_not_with_smoothing()
     plain, smooth = losses(0.0), losses(0.1)
     assert plain[0] > plain[1] > plain[2] > 0
     assert smooth[2] > smooth[1]
+
+
+def test_larger_weights_are_flatter_and_better_for_cross_entropy():
+    case = build([4, 3, 3], 0, n=200)
+    logits = case.f(case.params, case.X)
+    first, second = logits.topk(2).values.T
+    wide = first - second > 0.3  # separable, and with a margin: the net classifies all of these
+    loss = cross_entropy(relu_net, case.X[wide], logits.argmax(1)[wide])
+    losses, tops = [], []
+    for factor in (1, 10, 100):
+        params = {name: factor**0.5 * block for name, block in case.params.items()}
+        losses.append(float(loss(params)))
+        tops.append(float(torch.linalg.eigvalsh(dense_hessian(loss, params))[-1]))
+    assert losses[0] > losses[1] > losses[2] > 0
+    assert tops[0] > tops[1] > tops[2] > 0
 
 
 @pytest.mark.parametrize("make", [squared_error, cross_entropy])

@@ -1,7 +1,7 @@
 """Radial maps: Figure 5's power map and appendix A's local one.
 
 Oracles: the Jacobians written out by hand from the definition, eigenvalues from numpy, scipy's
-`brentq` for the inverse, and central differences of the pulled-back loss.
+`brentq` for the inverse, automatic differentiation of L ∘ g, and central differences of it.
 """
 
 import math
@@ -18,9 +18,12 @@ from helpers import (
     compose,
     dense_hessian,
     flatten,
+    gradient,
     jacobian,
     psi,
     pull_back,
+    pulled_gradient,
+    pulled_hessian,
     radial_map,
     radial_power,
     spectral_norm,
@@ -60,6 +63,8 @@ def test_figure_5_jacobian_and_its_eigenvalues(u, a, b, ledger):
     by_hand = (r2 + b) ** a * torch.eye(n).double() + 2 * a * (r2 + b) ** (a - 1) * torch.outer(
         u, u
     )
+    measured = torch.autograd.functional.jacobian(g.inverse, u)  # ∂η/∂θ
+    ledger("figure-5", error=off(measured, by_hand), tol=1e-11)
     J = torch.linalg.inv(by_hand)  # ∂θ/∂η
     ledger("figure-5", error=off(jacobian(g, g.inverse(u)), J), tol=1e-9)
     around, out = (r2 + b) ** a, (r2 + b) ** (a - 1) * ((1 + 2 * a) * r2 + b)
@@ -75,6 +80,51 @@ def test_figure_5_at_the_minimum_itself(case, a, b, ledger):
     loss, eta = pull_back(case.loss, radial_power(flatten(case.params), a, b), case.params)
     assert off(flatten(eta), flatten(case.params)) == 0  # it keeps its place
     ledger("figure-5", error=off(dense_hessian(loss, eta), b ** (-2 * a) * H), tol=1e-10)
+
+
+@law(25)
+@given(
+    case=cases(depth=(1, 2), width=3, where="off"),
+    a=st.floats(-0.4, 1),
+    b=st.floats(0.1, 2),
+    shift=st.floats(-1, 1),
+)
+def test_chain_rules_hold_for_a_radial_map_around_another_point(case, a, b, shift, ledger):
+    g = radial_power(flatten(case.params) + shift, a, b)
+    loss_eta, eta = pull_back(case.loss, g, case.params)
+    grad, H = gradient(case.loss, case.params), dense_hessian(case.loss, case.params)
+    here, there = flatten(eta), dense_hessian(loss_eta, eta)
+    scale = max(float(there.abs().max()), float(grad.norm())) or 1.0
+    errors = (
+        float((pulled_gradient(grad, g, here) - gradient(loss_eta, eta)).abs().max()) / scale,
+        float((pulled_hessian(H, grad, g, here) - there).abs().max()) / scale,
+    )
+    ledger("chain-rules", error=max(errors), tol=1e-11)
+
+
+TABLE = {  # curvature at θ = 0, 1, 2, 3 in the new coordinates
+    (-0.4, 1e-3): (0.0786, 489.95, 1493.3, 2859.7),
+    (1.0, 0.01): (1.97e5, 2.179, 0.1368, 0.0271),
+}
+
+
+@pytest.mark.parametrize(("a", "b"), TABLE)
+@pytest.mark.parametrize("k", [0, 1, 2, 3])
+def test_figure_5_makes_four_equal_minima_unequal(a, b, k, ledger):
+    loss = lambda p: torch.sin(math.pi * p["w"]).square().sum()  # noqa: E731
+    g = radial_power(torch.zeros(1, dtype=torch.float64), a, b)
+    at_k = {"w": torch.tensor([float(k)], dtype=torch.float64)}
+    loss_eta, eta = pull_back(loss, g, at_k)
+    slope = (k**2 + b) ** (a - 1) * ((1 + 2 * a) * k**2 + b)  # ψ'(k)
+    closed = 2 * math.pi**2 / slope**2
+    assert closed == pytest.approx(TABLE[a, b][k], rel=2e-3)
+    measured = float(dense_hessian(loss_eta, eta))
+    ledger("figure-5", error=abs(measured / closed - 1), tol=1e-10)
+    h = 1e-3 * slope * (0.1 if k == 0 else 1.0)  # a step in η as long as 1e-3 in θ
+    if k == 0:
+        h = 1e-3 * b ** (a + 0.5)
+    moved = [float(loss_eta({"w": eta["w"] + s * h})) for s in (-1, 0, 1)]
+    assert (moved[0] - 2 * moved[1] + moved[2]) / h**2 == pytest.approx(closed, rel=1e-3)
 
 
 @law(30)
@@ -129,6 +179,46 @@ def test_appendix_a_formula_on_its_three_pieces(u, r_hat, rho, delta, ledger):
         assert torch.equal(g.inverse(u), u)
 
 
+@law(40)
+@given(
+    case=cases(depth=(1, 2), width=3, where="minimum"),
+    r_hat=st.floats(0.05, 0.95),
+    rho=st.floats(0.05, 0.95),
+)
+def test_appendix_a_at_the_centre(case, r_hat, rho, ledger):
+    g = radial_map(flatten(case.params), r_hat=r_hat, rho=rho, delta=1.0)
+    there = dense_hessian(*pull_back(case.loss, g, case.params))
+    error = off(there, (r_hat / rho) ** 2 * dense_hessian(case.loss, case.params))
+    ledger("appendix-a", error=error, tol=1e-11)
+
+
+@law(40)
+@given(
+    turn=st.floats(0, 2 * math.pi),
+    out=st.floats(1.0, 3.0),
+    r_hat=st.floats(0.05, 0.95),
+    rho=st.floats(0.05, 0.95),
+)
+def test_figure_6_a_sphere_goes_to_a_sphere_and_nothing_outside_the_ball_moves(
+    turn, out, r_hat, rho, ledger
+):
+    """The graph of ψ at its four corners, and its map of the plane, point by point."""
+    ray, centre = tensor([math.cos(turn), math.sin(turn)]), tensor([0.5, -1.0])
+    g = radial_map(centre, r_hat=r_hat, rho=rho, delta=1.0)
+    corners = {0.0: 0.0, r_hat: rho, 1.0: 1.0, out: out}
+    for r, s in corners.items():
+        here = float(psi(tensor(r), r_hat=r_hat, rho=rho, delta=1.0))
+        ledger("figure-6", error=abs(here - s), tol=1e-14)
+    for r, s in list(corners.items())[1:]:
+        ledger("figure-6", error=off(g.inverse(centre + r * ray), centre + s * ray), tol=1e-14)
+    far = centre + 1.001 * out * ray
+    ledger("figure-6", error=float((g.inverse(far) - far).abs().max()), tol=0)
+    between = [
+        float(psi(tensor(r), r_hat=r_hat, rho=rho, delta=1.0)) for r in np.linspace(0, 1, 50)
+    ]
+    assert (np.diff(between) > 0).all()
+
+
 @law(60)
 @given(r=st.floats(0, 3), r_hat=st.floats(0.1, 0.9), rho=st.floats(0.1, 0.9))
 def test_psi_is_its_own_family(r, r_hat, rho):
@@ -157,6 +247,17 @@ def test_the_ranking_of_three_minima_is_reordered_at_will(ledger):
         found = [spectral_norm(*pull_back(case.loss, compose(*maps), p)) for p in minima]
         worst = max(abs(f / n / w - 1) for f, n, w in zip(found, norms, wanted))
         ledger("appendix-a", error=worst, tol=1e-3)
+
+
+def test_maps_in_disjoint_balls_compose_in_any_order():
+    """Two disjoint balls: each map acts in its own and is the identity in the other's."""
+    one, two = torch.zeros(2).double(), torch.tensor([5.0, 0.0]).double()
+    maps = [radial_map(c, r_hat=0.5, rho=0.1, delta=1.0) for c in (one, two)]
+    for order in (maps, maps[::-1]):
+        g = compose(*order)
+        assert off(jacobian(g, one), 5 * torch.eye(2, dtype=torch.float64)) < 1e-12
+        assert off(jacobian(g, two), 5 * torch.eye(2, dtype=torch.float64)) < 1e-12
+    assert np.allclose(compose(*maps).forward(torch.full((2,), 2.5).double()), 2.5)
 
 
 @pytest.mark.parametrize("device", DEVICES)

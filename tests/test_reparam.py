@@ -1,7 +1,8 @@
 """New coordinates for the parameters.
 
 Oracles: automatic differentiation of L ∘ g itself, which never hears of a chain rule; numpy's
-linear algebra for a linear map; torch's own `weight_norm`; and central differences of L ∘ g.
+linear algebra for a linear map; central differences of L ∘ g; and, for the Kullback–Leibler
+divergence, the formula for two Gaussians and scipy's quadrature.
 """
 
 import math
@@ -11,10 +12,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from random_nets import DEVICES, build, cases, law, log_uniform, off
-from torch.nn.utils.parametrizations import weight_norm as torch_weight_norm
+from scipy.integrate import quad
 
 from helpers import (
     Bijection,
+    alpha_scale,
     compose,
     dense_hessian,
     flatten,
@@ -25,9 +27,10 @@ from helpers import (
     pulled_gradient,
     pulled_hessian,
     relu_net,
+    sizes,
     spectral_norm,
+    weight_norm,
 )
-from helpers.maps._reparam import scale_direction, weight_norm
 
 
 def linear(A):
@@ -118,58 +121,50 @@ def test_sharp_becomes_flat_and_flat_sharp(case, factor):
     )
 
 
-# Weight normalization.
+def kl(m1, S1, m0, S0):
+    """KL(N(m1, S1) ‖ N(m0, S0)), by hand."""
+    d = m0 - m1
+    return float(
+        (torch.linalg.solve(S0, S1).trace() + d @ torch.linalg.solve(S0, d) - len(d)) / 2
+        + (torch.logdet(S0) - torch.logdet(S1)) / 2
+    )
 
 
 @law(40)
-@given(case=cases(depth=(1, 2), width=3), alpha=log_uniform(0.05, 20), by_unit=st.booleans())
-def test_weight_norm_sharp_and_flat_without_limit(case, alpha, by_unit, ledger):
-    loss, params = weight_norm(case.loss, case.params, dim=1 if by_unit else None)
-    assert off(loss(params), case.loss(case.params)) < 1e-12 or float(loss(params)) < 1e-25
-    twin = scale_direction(params, alpha)
-    assert off(loss(twin), loss(params)) < 1e-12 or float(loss(twin)) < 1e-25
-    D = torch.cat(
-        [
-            b.new_full((b.numel(),), 1 / alpha if name == "theta1.v" else 1.0)
-            for name, b in params.items()
-        ]
-    )
-    grad, H = gradient(loss, params), dense_hessian(loss, params)
-    scale = max(float(H.abs().max()), 1e-12)
-    there = dense_hessian(loss, twin)
-    worst = float(((there / D[:, None] / D) - H).abs().max())
-    if case.f(case.params, case.X).abs().max() > 1e-3:
-        ledger("weight-norm", error=worst / scale, tol=1e-9)
-    assert float((gradient(loss, twin) / D - grad).abs().max()) < 1e-10 * (1 + float(grad.norm()))
-    part = slice(
-        params["theta1.s"].numel(), params["theta1.s"].numel() + params["theta1.v"].numel()
-    )
-    v = params["theta1.v"].flatten()
-    assert abs(float(v @ grad[part])) < 1e-11 * (1 + float(grad.norm()) * float(v.norm()))
+@given(case=cases(depth=(1, 1), bias=False, width=3), a=log_uniform(0.1, 10))
+def test_kl_stays_when_both_move_and_changes_when_the_prior_stays(case, a):
+    theta = flatten(case.params)
+    n1, n2 = sizes(case.params).values()
+    eye = torch.eye(n1 + n2).double()
+    S = torch.diag(torch.tensor([a] * n1 + [1 / a] * n2, dtype=torch.float64))
+    there = flatten(alpha_scale(case.params, a))
+    before = kl(theta, 0.01 * eye, 0 * theta, eye)
+    both = kl(there, 0.01 * S @ S, 0 * theta, S @ S)
+    assert abs(both - before) / (1 + before) <= 1e-12
+    stays = kl(there, 0.01 * S @ S, 0 * theta, eye)
+    moved = abs(float((there.square() - theta.square()).sum())) > 1e-2
+    if moved and abs(math.log(a)) > 0.1 and n1 == n2:
+        assert abs(stays - before) > 1e-6
 
 
-@law(30)
-@given(case=cases(depth=(1, 1)))
-def test_torchs_weight_norm_is_the_same_function(case):
-    module = torch.nn.Linear(*case.params["theta1"].shape, bias=False).double()
-    module.weight.data = case.params["theta1"].T.clone()
-    module = torch_weight_norm(module, dim=0)  # a scale for each unit
-    h = case.widths[1]
-    c = 1 + torch.arange(h, dtype=torch.float64)  # other factors for other units
-    module.parametrizations.weight.original0.data *= 3.0
-    module.parametrizations.weight.original1.data *= c[:, None]
-    loss, params = weight_norm(case.loss, case.params, dim=1)
-    assert params["theta1.s"].shape == (1, h)
-    moved = {**params, "theta1.s": 3 * params["theta1.s"], "theta1.v": c * params["theta1.v"]}
-    by_hand = {**case.params, "theta1": module.weight.detach().T}
-    assert off(loss(moved), case.loss(by_hand)) < 1e-12
+@law(20)
+@given(mean=st.floats(-1, 1), width=st.floats(0.2, 1))
+def test_kl_stays_under_a_curved_bijection_by_quadrature(mean, width):
+    """q = N(mean, width²), p = N(0, 1), pushed through x ↦ sinh(x)."""
+    log_q = lambda x: -((x - mean) ** 2) / (2 * width**2) - math.log(width)  # noqa: E731
+    log_p = lambda x: -(x**2) / 2  # noqa: E731
+    closed = (width**2 + mean**2 - 1) / 2 - math.log(width)
+    norm = math.sqrt(2 * math.pi)
 
+    def integrand(z):  # in the new coordinate: both densities divided by cosh
+        x = math.asinh(z)
+        jacobian = math.sqrt(1 + z * z)
+        return math.exp(log_q(x)) / norm / jacobian * (log_q(x) - log_p(x))
 
-def test_twin_a_negative_factor_turns_the_weight_around():
-    case = build([3, 3, 1], 0, where="off")
-    loss, params = weight_norm(case.loss, case.params)
-    turned = {**params, "theta1.v": -params["theta1.v"]}
-    assert abs(float(loss(turned)) - float(loss(params))) > 1e-2
+    low, high = (math.sinh(mean + s * 9 * width) for s in (-1, 1))
+    cuts = [math.sinh(mean + s * width) for s in (-3, -1, 0, 1, 3)]
+    pushed = quad(integrand, low, high, points=cuts, epsabs=1e-11, epsrel=1e-10, limit=400)[0]
+    assert pushed == pytest.approx(closed, rel=1e-9, abs=1e-9)
 
 
 # Bad input.
@@ -216,16 +211,6 @@ def test_nan_zero_and_unknown_blocks_are_refused():
         weight_norm(case.loss, case.params, "theta9")
     with pytest.raises(ValueError, match="weight_norm needs a dim from 0 to 1, got 2: it is the"):
         weight_norm(case.loss, case.params, dim=2)
-    with pytest.raises(ValueError, match="scale_direction needs a block among .* 'theta1.v'"):
-        scale_direction(case.params, 2.0)
-
-
-@pytest.mark.parametrize("alpha", [0, -1, math.nan, math.inf])
-def test_directions_are_scaled_by_positive_factors(alpha):
-    case = build([2, 2, 1], 0)
-    _, params = weight_norm(case.loss, case.params)
-    with pytest.raises(ValueError, match="scale_direction needs a finite alpha > 0, got"):
-        scale_direction(params, alpha)
 
 
 @pytest.mark.parametrize("device", DEVICES)

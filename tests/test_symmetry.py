@@ -15,16 +15,20 @@ from torch import nn
 
 from helpers import (
     alpha_scale,
+    apply_scaling,
     flatten,
     functional,
     init_net,
+    layer_scaling,
     net,
+    perturb,
     relu_net,
     scale_layers,
     scale_units,
+    squared_error,
+    unit_scaling,
     weight_names,
 )
-from helpers.maps._symmetry import apply_scaling, layer_scaling, unit_scaling
 
 
 def fresh(case, n=50):
@@ -38,7 +42,11 @@ def test_definition_5_multiplies_one_layer_and_divides_the_next(case, alpha, led
     assert torch.equal(twin["theta1"], alpha * case.params["theta1"])
     assert off(twin["theta2"], case.params["theta2"] / alpha) < 1e-15
     x = fresh(case)
-    ledger("definition-5", error=off(case.f(twin, x), case.f(case.params, x)), tol=1e-12)
+    statement = "appendix-b" if "b1" in case.params else "definition-5"
+    ledger(statement, error=off(case.f(twin, x), case.f(case.params, x)), tol=1e-12)
+    if "b1" in case.params:
+        assert torch.equal(twin["b1"], alpha * case.params["b1"])
+        assert torch.equal(twin["b2"], case.params["b2"])
 
 
 @law(100)
@@ -47,7 +55,7 @@ def test_appendix_b_any_depth_any_biases(case, data, ledger):
     alphas = data.draw(alphas_for(case.params))
     twin = scale_layers(case.params, alphas)
     x = fresh(case)
-    ledger("appendix-b", error=off(case.f(twin, x), case.f(case.params, x)), tol=1e-10)
+    ledger("appendix-b-deep", error=off(case.f(twin, x), case.f(case.params, x)), tol=1e-10)
     so_far = 1.0
     for k, name in enumerate(weight_names(case.params), start=1):
         so_far *= alphas[name]
@@ -75,11 +83,12 @@ def test_one_factor_for_each_unit_keeps_the_function(case, data):
 
 @law(50)
 @given(case=cases(), a=log_uniform(), b=log_uniform(), data=st.data())
-def test_rescalings_are_a_group(case, a, b, data):
+def test_rescalings_are_a_group(case, a, b, data, ledger):
     down = data.draw(st.sampled_from(weight_names(case.params)[1:]))
     scale = lambda params, alpha: alpha_scale(params, alpha, down=down)  # noqa: E731
     theta = flatten(case.params)
-    assert off(flatten(scale(scale(case.params, a), b)), flatten(scale(case.params, a * b))) < 1e-14
+    twice = flatten(scale(scale(case.params, a), b))
+    ledger("group", error=off(twice, flatten(scale(case.params, a * b))), tol=1e-14)
     assert off(flatten(scale(scale(case.params, a), 1 / a)), theta) < 1e-14
     assert torch.equal(flatten(scale(case.params, 1.0)), theta)
 
@@ -110,6 +119,42 @@ def test_two_points_of_one_orbit_are_observationally_equivalent(case, ledger):
     ledger(
         "observational-equivalence", error=off(case.f(twin, x), case.f(case.params, x)), tol=1e-12
     )
+
+
+@law(30)
+@given(case=cases(depth=(1, 1), bias=False), silent=st.sampled_from([None, "theta1", "theta2"]))
+def test_an_orbit_has_as_many_points_as_factors(case, silent, ledger):
+    """Also where one of the layers is zero; the pairs stand at factors that grow by a tenth."""
+    params = {name: block * (name != silent) for name, block in case.params.items()}
+    if not float(flatten(params).norm()) > 1e-6:
+        return
+    x, theta = fresh(case), flatten(params)
+    points = [alpha_scale(params, 1.1**k) for k in range(-20, 21)]
+    worst = max(off(case.f(point, x), case.f(params, x)) for point in points)
+    ledger("non-identifiability", error=worst, tol=1e-12)
+    apart = torch.pdist(torch.stack([flatten(point) for point in points])).min()
+    least = 0.0999 * float(theta.norm()) / 1.1**20  # two neighbours, where the orbit is slowest
+    ledger("non-identifiability", error=max(0.0, least - float(apart)), tol=0)
+
+
+@law(40)
+@given(c=st.floats(0.3, 3), alpha=log_uniform(0.05, 20), share=st.floats(1e-5, 1e-4))
+def test_contours_crowd_together_along_a_curve_of_one_function(c, alpha, share, ledger):
+    """Figure 2. From θ₁θ₂ = c straight across to the next contour it is s/‖θ‖, by bisection."""
+    one = lambda value: torch.full((1, 1), value, dtype=torch.float64)  # noqa: E731
+    loss = squared_error(relu_net, one(1.0), one(c))
+    twin = alpha_scale({"theta1": one(c**0.5), "theta2": one(c**0.5)}, alpha)
+    t1, t2 = (float(block) for block in twin.values())
+    x = torch.linspace(-2, 2, 9).double()[:, None]
+    error = off(relu_net(twin, x), c * x.clamp_min(0))
+    ledger("figure-2", error=error, tol=1e-12)
+    across = torch.tensor([t2, t1], dtype=torch.float64) / math.hypot(t1, t2)
+    low, high, s = 0.0, c, share * c
+    while high - low > 1e-15:
+        middle = (low + high) / 2
+        inside = float(loss(perturb(twin, across, middle))) < s**2 / 2
+        low, high = (middle, high) if inside else (low, middle)
+    ledger("figure-2", error=abs(low * math.hypot(t1, t2) / s - 1), tol=1e-3)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -145,6 +190,8 @@ def test_convolutions_flatten_and_pooling(up, down, ledger):
     twin = alpha_scale(params, 12.3, up=f"{up}.weight", down=f"{down}.weight")
     ledger("convolution", error=off(f(twin, x), f(params, x)), tol=1e-12)
     assert not torch.equal(twin[f"{up}.bias"], params[f"{up}.bias"])
+    assert off(twin[f"{up}.weight"], 12.3 * params[f"{up}.weight"]) < 1e-15
+    assert off(twin[f"{down}.weight"], params[f"{down}.weight"] / 12.3) < 1e-15
 
 
 @pytest.mark.parametrize(("up", "down", "channels"), [("0", "3", 3), ("3", "7", 4)])

@@ -5,368 +5,21 @@ The run's records are compared with STATEMENTS when it ends: a statement nobody 
 an anchor that is not there, a name the helpers do not have, each fails with a sentence.
 """
 
-import importlib
 import json
 import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import helpers
 from tools import ROOT
-from tools.contract import table_of_contents
+from tools.pages import table_of_contents
+from tools.statements import STATEMENTS
 
 PAGE = ROOT / "book" / "ledger.md"
-LABEL = re.compile(r"^:label: *(\S+)|^\(([\w-]+)\)=", re.M)
+BOX, PLAIN = re.compile(r"^:label: *(\S+)", re.M), re.compile(r"^\(([\w-]+)\)=", re.M)
+FIGURE = re.compile(r"""^\s*name=["']([\w-]+)["']""", re.M)  # a live figure's name is its address
 STATUSES = ("proved", "checked", "ours", "often misquoted")
-
-
-@dataclass(frozen=True)
-class Statement:
-    id: str  # what a test calls it
-    ref: str  # what the paper calls it, "ours" where the paper does not
-    line: str  # one sentence
-    page: str  # book page without suffix, # and the label on that page
-    code: str  # the helper that is the statement
-    status: str  # one of STATUSES
-
-
-FLAT = "meaning/why_flat"
-VOLUME = "meaning/volume"
-CURVATURE = "meaning/curvature"
-EPS = "meaning/eps_sharpness"
-RECTIFIER = "argument/rectifier_symmetry"
-INFINITE = "argument/volume_is_infinite"
-HESSIAN = "argument/hessian_without_ceiling"
-MANY = "argument/many_sharp_directions"
-AT_WILL = "argument/eps_sharpness_at_will"
-LAYERS = "argument/biases_and_other_layers"
-MODEL = "argument/model_reparametrization"
-RADIAL = "argument/radial_transformations"
-INPUT = "argument/input_reparametrization"
-LIPSCHITZ = "argument/not_lipschitz"
-ALGORITHM = "after/theorem_as_algorithm"
-STATEMENTS = (
-    Statement(
-        "observational-equivalence",
-        "Section 2",
-        "Two parameters are observationally equivalent if f is the same at every input, seen or not.",
-        f"{FLAT}#observational-equivalence",
-        "helpers.scale_units",
-        "checked",
-    ),
-    Statement(
-        "definition-1",
-        "Definition 1",
-        "Volume ε-flatness is the volume of the connected set around θ where L < L(θ) + ε.",
-        f"{VOLUME}#definition-1",
-        "helpers.volume_flatness",
-        "checked",
-    ),
-    Statement(
-        "hessian-measures",
-        "Section 2",
-        "At a critical point the Hessian's eigenvalues become one number: spectral norm or trace.",
-        f"{CURVATURE}#hessian-measures",
-        "helpers.spectral_norm",
-        "checked",
-    ),
-    Statement(
-        "gauss-newton-trace",
-        "ours",
-        "In a layered ReLU net tr H is the Gauss–Newton trace, at any point.",
-        f"{CURVATURE}#gauss-newton-trace",
-        "helpers.layer_traces",
-        "ours",
-    ),
-    Statement(
-        "definition-2",
-        "Definition 2",
-        "ε-sharpness is the largest (L(θ′) − L(θ))/(1 + L(θ)) in the ball of radius ε.",
-        f"{EPS}#definition-2",
-        "helpers.eps_sharpness",
-        "checked",
-    ),
-    Statement(
-        "second-order-link",
-        "Section 2",
-        "To second order, ε-sharpness is ‖H‖₂ ε²/(2(1 + L)).",
-        f"{EPS}#second-order-link",
-        "helpers.predicted_eps_sharpness",
-        "often misquoted",
-    ),
-    Statement(
-        "keskar-metric",
-        "Keskar et al.",
-        "Metric 2.1 is 100 times the largest relative rise in a box that grows with |θ| + 1.",
-        f"{EPS}#keskar-metric",
-        "helpers.keskar_sharpness",
-        "checked",
-    ),
-    Statement(
-        "hochreiter-box",
-        "Hochreiter, Schmidhuber",
-        "The box that saturates their two conditions has the description length they give.",
-        f"{FLAT}#hochreiter-box",
-        "helpers.hs_description_length",
-        "checked",
-    ),
-    Statement(
-        "local-entropy",
-        "Chaudhari et al.",
-        "At a quadratic minimum local entropy is −½ Σ log(λᵢ + γ) and a constant.",
-        f"{FLAT}#local-entropy",
-        "helpers.quadratic_local_entropy",
-        "ours",
-    ),
-    Statement(
-        "definition-3",
-        "Definition 3",
-        "A deep rectified net is relu(… relu(xθ₁) …)θ_K, with a linear output.",
-        f"{RECTIFIER}#definition-3",
-        "helpers.relu_net",
-        "checked",
-    ),
-    Statement(
-        "definition-4",
-        "Definition 4",
-        "φ is non-negatively homogeneous if φ(αz) = αφ(z) for every α ≥ 0.",
-        f"{RECTIFIER}#definition-4",
-        "helpers.is_positively_homogeneous",
-        "checked",
-    ),
-    Statement(
-        "theorem-1",
-        "Theorem 1",
-        "The rectifier is non-negatively homogeneous.",
-        f"{RECTIFIER}#theorem-1",
-        "helpers.is_positively_homogeneous",
-        "proved",
-    ),
-    Statement(
-        "definition-5",
-        "Definition 5",
-        "T_α multiplies θ₁ by α, divides θ₂ by α, and leaves the function as it was.",
-        f"{RECTIFIER}#definition-5",
-        "helpers.alpha_scale",
-        "proved",
-    ),
-    Statement(
-        "bit-identity",
-        "ours",
-        "At α = 2ᵏ the predictions are identical to the last bit.",
-        f"{RECTIFIER}#bit-identity",
-        "helpers.alpha_scale",
-        "ours",
-    ),
-    Statement(
-        "appendix-b",
-        "Appendix B",
-        "With biases, each hidden bias is scaled by the product of the scalings up to its layer.",
-        f"{RECTIFIER}#appendix-b",
-        "helpers.layer_scaling",
-        "checked",
-    ),
-    Statement(
-        "convolution",
-        "Section 3",
-        "T_α holds between convolutions too, and for each channel.",
-        f"{LAYERS}#convolution",
-        "helpers.scale_units",
-        "checked",
-    ),
-    Statement(
-        "residual-stream",
-        "ours",
-        "A factor may stay inside a residual block or lie on the whole stream, not pass from block to block.",
-        f"{LAYERS}#residual-stream",
-        "helpers.apply_scaling",
-        "ours",
-    ),
-    Statement(
-        "theorem-2",
-        "Theorem 2",
-        "At a minimum with θ₁ ≠ 0 and θ₂ ≠ 0, C(L, θ, ε) has infinite volume for every ε > 0.",
-        f"{INFINITE}#theorem-2",
-        "helpers.disjoint_alpha",
-        "proved",
-    ),
-    Statement(
-        "volume-growth",
-        "ours",
-        "The volume grows like 2s ln(b/a) when n₁ = n₂ = 1, like a power when n₁ ≠ n₂.",
-        f"{INFINITE}#volume-growth",
-        "helpers.volume_flatness",
-        "ours",
-    ),
-    Statement(
-        "theorem-3-gradient",
-        "Theorem 3",
-        "The gradient at T_α(θ) is the gradient at θ times D.",
-        f"{HESSIAN}#theorem-3",
-        "helpers.gradient",
-        "proved",
-    ),
-    Statement(
-        "theorem-3-hessian",
-        "Theorem 3",
-        "The Hessian at T_α(θ) is D H D.",
-        f"{HESSIAN}#theorem-3",
-        "helpers.dense_hessian",
-        "proved",
-    ),
-    Statement(
-        "theorem-4",
-        "Theorem 4",
-        "At a minimum with a non-zero Hessian, some α makes its spectral norm at least M.",
-        f"{HESSIAN}#theorem-4",
-        "helpers.spectral_norm",
-        "often misquoted",
-    ),
-    Statement(
-        "flattest-point",
-        "ours",
-        "The trace on the orbit is never below 2√(t₁t₂): sharp without limit, flat only so far.",
-        f"{HESSIAN}#flattest-point",
-        "helpers.trace",
-        "ours",
-    ),
-    Statement(
-        "definition-6",
-        "Definition 6",
-        "λ(A) is the vector of singular values of A, largest first.",
-        f"{MANY}#definition-6",
-        "helpers.dense_hessian",
-        "checked",
-    ),
-    Statement(
-        "theorem-5",
-        "Theorem 5",
-        "At a minimum with r = rank H, some α lifts r − min n_k eigenvalues of the Hessian above M.",
-        f"{MANY}#theorem-5",
-        "helpers.scale_layers",
-        "often misquoted",
-    ),
-    Statement(
-        "horn-inequality",
-        "Theorem 5, proof",
-        "λᵢ(D H D) is at least β² times the eigenvalue of H that stands n_K places further down.",
-        f"{MANY}#horn-inequality",
-        "helpers.layer_scaling",
-        "checked",
-    ),
-    Statement(
-        "sharp-count",
-        "ours",
-        "In the limit exactly rank H_VV eigenvalues grow, V the layers that do not pay.",
-        f"{MANY}#sharp-count",
-        "helpers.scale_layers",
-        "ours",
-    ),
-    Statement(
-        "eps-sharpness-at-will",
-        "Section 4.3",
-        "At α = ε/‖θ₁‖ the ball reaches the dead net: ε-sharpness is at least (L₀ − L)/(1 + L).",
-        f"{AT_WILL}#eps-sharpness-at-will",
-        "helpers.eps_sharpness",
-        "proved",
-    ),
-    Statement(
-        "keskar-box-at-will",
-        "Section 4.3",
-        "Keskar's box reaches the dead net once α ≤ ε/‖θ₁‖∞.",
-        f"{AT_WILL}#keskar-box-at-will",
-        "helpers.keskar_sharpness",
-        "checked",
-    ),
-    Statement(
-        "random-subspace",
-        "ours",
-        "Keskar's metric in a fixed random subspace grows without limit too, in our measurements.",
-        f"{AT_WILL}#random-subspace",
-        "helpers.keskar_sharpness",
-        "ours",
-    ),
-    Statement(
-        "chain-rules",
-        "Section 5.1",
-        "L ∘ g has gradient ∇L J and Hessian JᵀHJ plus a term that is zero at a critical point.",
-        f"{MODEL}#chain-rules",
-        "helpers.pulled_hessian",
-        "proved",
-    ),
-    Statement(
-        "figure-5",
-        "Figure 5",
-        "η = (r² + b)^a (θ − θ̂), a > −½, b > 0, is a bijection; it makes the Hessian at θ̂ b^(−2a) H.",
-        f"{MODEL}#figure-5",
-        "helpers.radial_power",
-        "checked",
-    ),
-    Statement(
-        "weight-norm",
-        "Section 5.1",
-        "With w = s v/‖v‖, v ↦ αv divides the gradient in v by α and the Hessian by α².",
-        f"{LAYERS}#weight-norm",
-        "helpers.scale_direction",
-        "checked",
-    ),
-    Statement(
-        "batch-norm",
-        "ours",
-        "Before batch norm with ε = 0, weights c w have the Hessian of w divided by c².",
-        f"{LAYERS}#batch-norm",
-        "helpers.dense_hessian",
-        "ours",
-    ),
-    Statement(
-        "section-5-2",
-        "Section 5.2",
-        "f ∘ ξ has input gradient ∂f/∂x(ξ(u)) ∂ξ/∂u(u).",
-        f"{INPUT}#section-5-2",
-        "helpers.with_inputs",
-        "proved",
-    ),
-    Statement(
-        "appendix-a",
-        "Appendix A",
-        "A radial map moves only a ball around θ̂ and makes the Hessian there (r̂/ρ)² H.",
-        f"{RADIAL}#appendix-a",
-        "helpers.radial_map",
-        "checked",
-    ),
-    Statement(
-        "theorem-6",
-        "Theorem 6",
-        "A loss of a rectified net that is not constant is not Lipschitz in θ.",
-        f"{LIPSCHITZ}#theorem-6",
-        "helpers.gradient",
-        "proved",
-    ),
-    Statement(
-        "chord",
-        "ours",
-        "T_α keeps the loss at both ends of a chord and scales its length: no Lipschitz constant.",
-        f"{LIPSCHITZ}#chord",
-        "helpers.alpha_scale",
-        "ours",
-    ),
-    Statement(
-        "appendix-d",
-        "Appendix D",
-        "Whitening can turn a ranking by squared error, never one by log-likelihood differences.",
-        f"{INPUT}#appendix-d",
-        "helpers.whiten_inputs",
-        "checked",
-    ),
-    Statement(
-        "one-basis",
-        "ours",
-        "A basis cut at the borders of the layers gives λ_max and its residual at T_α θ for every α.",
-        f"{ALGORITHM}#one-basis",
-        "helpers.curvature_sweep",
-        "ours",
-    ),
-)
 IDS = {statement.id: statement for statement in STATEMENTS}
 
 
@@ -406,9 +59,8 @@ def dead_links(statement):
         yield f"{who} needs the page {statement.page.partition('#')[0]}, got none: write it."
     elif not is_placed(statement):
         yield f"{who} needs the label {label!r} in {path.name}, got none on a page of the book."
-    module, _, name = statement.code.rpartition(".")
-    if not hasattr(importlib.import_module(module), name):
-        yield f"{who} needs {statement.code}, got nothing of that name."
+    if statement.code.removeprefix("helpers.") not in helpers.__all__:
+        yield f"{who} needs a public name of helpers, got {statement.code!r}."
     if statement.status not in STATUSES:
         yield f"{who} needs a status of {STATUSES}, got {statement.status!r}."
 
@@ -421,11 +73,20 @@ def source(statement):
 
 
 def labels(path):
-    """Every label a page's source defines: True for a box's, False for a (label)= of its own."""
-    text = path.read_text(encoding="utf-8")
+    """Every label of a page's source, with its kind: "box", "plain" for a (label)=, "figure"."""
+    text, code = path.read_text(encoding="utf-8"), ""
     if path.suffix == ".ipynb":
-        text = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
-    return {box or plain: bool(box) for box, plain in LABEL.findall(text)}
+        cells = json.loads(text)["cells"]
+        text, code = (
+            "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == kind)
+            for kind in ("markdown", "code")
+        )
+    found = dict.fromkeys(FIGURE.findall(code), "figure")
+    return (
+        found
+        | dict.fromkeys(PLAIN.findall(text), "plain")
+        | dict.fromkeys(BOX.findall(text), "box")
+    )
 
 
 def unchecked(records):
@@ -483,19 +144,25 @@ def title(statement):
     return re.search(r"^# +(.+?) *$", text, re.M)[1]
 
 
-def _row(statement, mine):
+def link(statement):
+    """The statement's name in the paper as a link: a box, a place on a page, or a live figure."""
     path, label = source(statement)
-    boxed = f"{{prf:ref}}`{statement.ref} <{label}>`"
-    link = boxed if labels(path)[label] else f"[{statement.ref}](#{label})"
+    return {
+        "box": f"{{prf:ref}}`{statement.ref} <{label}>`",
+        "plain": f"[{statement.ref}](#{label})",
+        # an id that only the running page has, so that Sphinx cannot resolve it
+        "figure": f'<a href="{statement.page.replace("#", ".html#")}">{statement.ref}</a>',
+    }[labels(path)[label]]
+
+
+def _row(statement, mine):
     status = "" if statement.status == statement.ref else f"<br>*{statement.status}*"
     line = statement.line.replace("|", "\\|")
-    mine = sorted(mine, key=lambda record: record.test)
-    code = statement.code.removeprefix("helpers.")
     checks = "<br>".join(
         f"{in_words(record.test)}: {power_of_ten(record.error)} of {power_of_ten(record.tol)}"
-        for record in mine
+        for record in sorted(mine, key=lambda record: record.test)
     )
-    return f"| {link}{status} | {line}<br>`{code}` | {checks} |\n"
+    return f"| {link(statement)}{status} | {line}<br>`{statement.code}` | {checks} |\n"
 
 
 def in_words(test):
