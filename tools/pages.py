@@ -66,7 +66,7 @@ def parts(root=ROOT):
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
     return [
         (part["caption"], [chapter["file"] for chapter in part["chapters"]])
-        for part in toc["parts"]
+        for part in toc.get("parts", [])
     ]
 
 
