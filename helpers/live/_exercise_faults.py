@@ -13,8 +13,8 @@ RIGHT, YOUR_TURN = "Right.", "Your turn: replace None."
 
 def faults_in_form(label, kind, truth, at, tol, hint, wrong):
     """Yield what is wrong with the parts of an exercise, before any of them is used."""
-    if not re.fullmatch(r"ex(-[a-z0-9]+)+", str(label)):
-        yield "is no label: the label of an exercise looks like ex-volume-digits"
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", str(label)):
+        yield "is no label: the label of an exercise looks like volume-digits"
     if kind not in KINDS:
         yield f"has the kind {kind!r}: it must be one of {', '.join(KINDS)}"
     if not (isinstance(tol, float) and 0 < tol < 1):
