@@ -1,0 +1,156 @@
+"""The book as plain notebooks: `python -m tools.editions` writes `_build/notebooks`.
+
+The reader's edition renders in Jupyter, Colab, GitHub and VS Code as it stands; the student's has
+no solution and no key. Nothing is run: pictures come from the site where that was built.
+"""
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from tools import ROOT, chapter_tables, contract, for_site, pages, repository, stills, student
+from tools.places import Fault
+from tools.plain import Here, fold, plain
+from tools.whole_book import read_book
+
+TARGET = ROOT / "_build" / "notebooks"
+EDITIONS = ("reader", "student")
+RULES = (
+    *(contract.kernel, contract.no_outputs, contract.folded_everywhere, contract.fences_close),
+    *(contract.strings_are_plain_markdown, student.missing),
+)
+BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({address})"
+SITE = "[this page on the site]({address}) · run all cells, and the figures move"
+FORM = {"cellView": "form", "jupyter": {"source_hidden": True}}
+NO_PICTURES = "no pictures in {count} of {all} notebooks: run make book first"
+
+
+def edition(page, book, name, outputs=None):
+    """One edition of a page as a notebook; raises Fault with a line for each fault of the page."""
+    sentences = [sentence for rule in RULES for sentence in rule(page)]
+    cells, stilled = [], iter(outputs or [])
+    for at, cell, pieces in student.parts(page):
+        try:
+            made = _markdown(page, book, name, at, cell, pieces)
+            if cell.cell_type == "code":
+                drawn = next(stilled, [])
+                made = _code(page, book, name, cell, pieces[0][1], cell.outputs or drawn)
+        except ValueError as fault:  # a Fault, or a table that a chapter is missing for
+            sentences.append(f"{page.where(at)}: {fault}")
+        else:
+            cells += [made] if made and made.source else []
+    if sentences:
+        raise Fault("\n".join(sentences))
+    return new_notebook(cells=cells, metadata=_metadata(page, book, name))
+
+
+def _metadata(page, book, name):
+    kept = {k: v for k, v in page.metadata.items() if k in ("kernelspec", "language_info")}
+    return {**kept, "edition": {"name": name, "commit": book.commit, "tree": book.tree}}
+
+
+def _markdown(page, book, name, at, cell, pieces):
+    if cell.cell_type != "markdown":
+        return None
+    here, made = _here(page, book, name, cell), []
+    for text, solving in pieces:
+        if solving and text.strip() and name == "reader":
+            made.append(fold("Solution", text, here))
+        elif not solving:
+            made.append(plain(chapter_tables.fill(text, here.page), here))
+    source = "\n\n".join(filter(None, made))
+    source = _with_lead_in(source, page, book, name) if at == 1 else source
+    return new_markdown_cell(source, id=cell.id, metadata=_kept(cell, name))
+
+
+def _here(page, book, name, cell):
+    secret = student.EVERY_FOLD if cell.metadata.get("predict") else student.ANSWER
+    numbers = {label: k for k, (_, label) in enumerate(pages.EXERCISE.findall(page.text()), 1)}
+    path, secret = page.name.removesuffix(".ipynb"), secret if name == "student" else None
+    return Here(path, book.places, book.works, numbers, secret)
+
+
+def _with_lead_in(source, page, book, name):
+    """The first cell with part, place, times, badge and the site's address under its title."""
+    path = page.name.removesuffix(".ipynb")
+    words = for_site.lead_in(path, page.facts)
+    badge = BADGE.format(address=repository.colab(book.url, path, name))
+    site = SITE.format(address=book.places.address(path))
+    lead = "\n\n".join(filter(None, [words and f"*{words}*", f"{badge} · {site}"]))
+    return re.sub(r"^# .+$", lambda title: f"{title[0]}\n\n{lead}", source, count=1, flags=re.M)
+
+
+def _code(page, book, name, cell, solving, outputs):
+    source = cell.source if name == "reader" else student.source(page, cell, solving)
+    form = FORM if solving or pages.tags(cell) & pages.FOLDED else {}
+    if solving and not source.startswith("#@title") and source:
+        source = f"#@title Solution\n{source}"
+    if "setup" in pages.tags(cell):
+        source = repository.first_cell(f"{book.url}@{book.commit}" if book.commit else book.url)
+    metadata = {**_kept(cell, name), **form}
+    return new_code_cell(source, id=cell.id, metadata=metadata, outputs=outputs)
+
+
+def _kept(cell, name):
+    """The metadata that an edition keeps: the student's has no key of a question."""
+    wanted = ("tags", "chapter", "predict") if name == "reader" else ("tags", "chapter")
+    return {key: cell.metadata[key] for key in wanted if key in cell.metadata}
+
+
+def visible_before_first_figure(notebook):
+    """The lines of code that stand open above a notebook's first live or still figure."""
+    lines = 0
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        hidden = cell.metadata.get("jupyter", {}).get("source_hidden")
+        lines += 0 if hidden else len(cell.source.splitlines())
+        if any(pages.calls(cell.source, {"explore", "still"})):
+            break
+    return lines
+
+
+def write(texts, target):
+    """Write {path in the folder: text} as the whole of `target`: all of them, or none."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".notebooks-", dir=target.parent) as folder:
+        fresh, old = Path(folder, "fresh"), Path(folder, "old")
+        for path, text in texts.items():
+            (fresh / path).parent.mkdir(parents=True, exist_ok=True)
+            (fresh / path).write_text(text, encoding="utf-8")
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
+
+
+def make(book):
+    """({path: text} of every edition, how many pages have no pictures, the faults found)."""
+    texts, bare, faults = {}, 0, []
+    for page in book.notebooks():
+        outputs = stills.outputs(page)
+        bare += outputs is None
+        try:
+            for name in EDITIONS:
+                text = stills.fit(edition(page, book, name, outputs))
+                texts[f"{name}/{page.name.removeprefix('book/')}"] = text
+        except Fault as fault:
+            faults += str(fault).splitlines()
+    return texts, bare, faults
+
+
+def main():
+    book = read_book()
+    texts, bare, faults = make(book)
+    if faults:
+        sys.exit("\n".join(faults))
+    write(texts, TARGET)
+    print(f"{len(texts)} notebooks in {TARGET.relative_to(ROOT)}")
+    if bare:
+        print(NO_PICTURES.format(count=bare, all=len(book.notebooks())))
+
+
+if __name__ == "__main__":
+    main()
