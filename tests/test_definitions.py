@@ -80,7 +80,7 @@ def test_a_built_link_carries_its_definition(tmp_path):
     page = "\n\n".join(f"[a word](glossary.md#{slug})" for slug in WORDS)
     (tmp_path / "index.md").write_text(f"# A page\n\n{page}\n", encoding="utf-8")
     settings = {
-        "extensions": ["myst_parser", "definitions"],
+        "extensions": ["myst_parser", "tools.definitions"],
         "myst_enable_extensions": ["colon_fence"],
     }
     out = tmp_path / "out"
