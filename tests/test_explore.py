@@ -1,7 +1,8 @@
 """Live figures, without a browser: the frames, the two hosts, and what each refuses.
 
 Oracles: matplotlib's own SVG of one position, drawn alone, against template plus slots at that
-position; the bytes of a second process; the widgets' own values.
+position; a drawing made afresh against one whose axes rested; the bytes of a second process; the
+widgets' own values.
 """
 
 import json
@@ -11,10 +12,12 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
+import nbformat
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.axis import XAxis
 
 from helpers import (
     THETA,
@@ -30,9 +33,11 @@ from helpers import (
 )
 from helpers.live import _host_kernel as host_kernel
 from helpers.live import _host_site as host_site
+from helpers.live._axis_memo import AxisMemo
 from helpers.live._figures import freeze
 from helpers.live._knobs import Knob, positions, start_of
 from helpers.live._svg_frames import merge, snapshot
+from tools import ROOT
 
 WORDS = {"name": "needle", "caption": "A caption.", "alt": "What is drawn."}
 
@@ -131,7 +136,7 @@ def reordered(ax):
     return draw
 
 
-def frames_of(make, count=5):
+def frames_of(make, count=5, memo=None):
     (fig,), (ax,) = panels(1)
     draw = make(ax)
     draw(0)
@@ -139,7 +144,7 @@ def frames_of(make, count=5):
     trees = []
     for at in range(count):
         draw(at)
-        trees.append(snapshot(fig))
+        trees.append(snapshot(fig, memo))
     return trees
 
 
@@ -203,6 +208,126 @@ def test_the_svg_carries_no_style_for_the_page_and_names_its_colours():
     assert THETA not in svg
     assert "var(--theta)" in svg
     assert re.findall(r"-?\d+\.\d{3,}", svg) == []
+
+
+# ---- axes at rest --------------------------------------------------------------------------------
+
+
+def moves_an_end(ax):
+    return lambda at: ax.set_xlim(0, 1 + at // 2)
+
+
+def renames(ax):
+    return lambda at: ax.set_xlabel(f"half of it is {at // 2}")
+
+
+def recolours_a_tick(ax):
+    return lambda at: ax.yaxis.get_major_ticks()[1].label1.set_color(["red", "blue"][at // 2 % 2])
+
+
+def reformats(ax):
+    return lambda at: ax.yaxis.set_major_formatter(f"{{x:.{1 + at // 2}f}}")
+
+
+def goes_logarithmic(ax):
+    ax.set(xlim=(1, 100))
+    return lambda at: ax.set_xscale(["linear", "log"][at // 2 % 2])
+
+
+def switches_off(ax):
+    return lambda at: ax.axis("off" if at in (1, 2) else "on")
+
+
+def hides_one(ax):
+    return lambda at: ax.xaxis.set_visible(at not in (1, 2))
+
+
+def keeps_its_aspect(ax):
+    """The other end moves only while it is drawn."""
+    ax.set_aspect("equal", adjustable="datalim")
+    return lambda at: ax.set_ylim(0, 1 + at // 2)
+
+
+def has_a_grid(ax):
+    ax.grid(True)
+    return lambda at: ax.set_title(f"at {at}")
+
+
+def has_a_twin(ax):
+    twin = ax.twinx()
+    return lambda at: twin.set_ylim(0, 1 + at // 2)
+
+
+def has_an_inset(ax):
+    inset = ax.inset_axes([0.5, 0.5, 0.4, 0.4])
+    return lambda at: inset.set_xlim(0, 1 + at // 2)
+
+
+def has_a_neighbour(ax):
+    other = ax.figure.add_axes([0.5, 0.5, 0.4, 0.4])
+    return lambda at: other.set_xlim(0, 1 + at // 2)
+
+
+def moves_its_limits_behind_the_back(ax):
+    def draw(at):
+        ax.viewLim.intervalx = (0, 1 + at // 2)
+        ax.stale = True
+
+    return draw
+
+
+def moves_as_a_whole(ax):
+    return lambda at: ax.set_position([0.2, 0.2, 0.3, 0.3 + at // 2 / 10])
+
+
+TOUCHED = [moves_an_end, renames, recolours_a_tick, reformats, goes_logarithmic, switches_off]
+TOUCHED += [hides_one, keeps_its_aspect, has_a_grid, has_a_twin, has_an_inset, has_a_neighbour]
+TOUCHED += [moves_its_limits_behind_the_back, moves_as_a_whole]
+
+
+@pytest.mark.parametrize("make", [moving, hiding, redrawn, reordered, *TOUCHED])
+def test_with_axes_at_rest_every_drawing_is_as_one_made_afresh(make):
+    kept, fresh = frames_of(make, memo=AxisMemo()), frames_of(make)
+    assert [ET.tostring(tree) for tree in kept] == [ET.tostring(tree) for tree in fresh]
+    assert merge(kept, 0, "x-") == merge(fresh, 0, "x-")
+
+
+def test_axes_that_stand_still_are_drawn_once(monkeypatch):
+    drawn = []
+    draw = XAxis.draw
+    monkeypatch.setattr(XAxis, "draw", lambda *args: (drawn.append(1), draw(*args)))
+    frames_of(moving, memo=AxisMemo())
+    assert len(drawn) == 2  # and once more by `freeze`
+
+
+class Forgetful(AxisMemo):
+    """Draws every axis each time."""
+
+    def fill(self, fig, root):
+        pass
+
+
+@pytest.mark.slow
+def test_the_figures_of_a_page_are_the_same_with_axes_at_rest_and_without(monkeypatch):
+    pages = []
+
+    def show(draw, figs, knobs, *, name, caption, alt):
+        for memo in (AxisMemo, Forgetful):
+            monkeypatch.setattr(host_site, "AxisMemo", memo)
+            words, panels = host_site.record(draw, figs, knobs, name)
+            text = host_site.fragment(words, panels, knobs, name=name, caption=caption, alt=alt)
+            pages.append(text)
+
+    monkeypatch.setenv("HELPERS_HOST", "site")
+    monkeypatch.setattr(host_site, "show", show)
+    page = nbformat.read(ROOT / "book" / "argument" / "input_reparametrization.ipynb", as_version=4)
+    code = [cell for cell in page.cells if cell.cell_type == "code"]
+    here = {}
+    for cell in code:
+        if "setup" not in cell.metadata.get("tags", []):
+            exec(cell.source, here)
+    assert len(pages) >= 4
+    assert pages[::2] == pages[1::2]
 
 
 # ---- the site as host ----------------------------------------------------------------------------
@@ -352,7 +477,7 @@ def test_a_knob_must_be_a_knob():
 
 TWICE = """
 import sys; sys.path.insert(0, {here!r})
-import test_explore as t; from helpers import host_site
+import test_explore as t; from helpers.live import _host_site as host_site
 draw, figs, knobs = t.live(2)
 words, frames = host_site.record(draw, figs, knobs, "needle")
 sys.stdout.write(host_site.fragment(words, frames, knobs, **t.WORDS))

@@ -10,6 +10,7 @@ from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
+from helpers.live._axis_memo import AxisMemo
 from helpers.live._figures import freeze
 from helpers.live._knobs import label_of, positions, spell, start_of
 from helpers.live._svg_frames import merge, snapshot
@@ -30,7 +31,8 @@ def record(draw, figs, knobs, name):
     """Run `draw` at every position: `(words, panels)`, a string each and `Frames` for each panel.
 
     The start is drawn before the others and once more after them: a `draw` that remembers where it
-    came from would show on the site what no reader can reach.
+    came from would show on the site what no reader can reach. That last drawing is made afresh: it
+    differs as well where an `AxisMemo` kept what had changed.
     """
     spots, start = positions(knobs), start_of(knobs)
     if len(spots) > MOST_POSITIONS:
@@ -42,20 +44,21 @@ def record(draw, figs, knobs, name):
     for fig in figs:
         fig.set_dpi(72)  # SVG's own: set later, it would move the first drawing's pictures
         freeze(fig)
-    before = [snapshot(fig) for fig in figs]
+    memos = [AxisMemo() for _ in figs]
+    before = [snapshot(fig, memo) for fig, memo in zip(figs, memos)]
     words, trees = [], [before]
     for index in range(len(spots)):
         words.append(_call(draw, spots, index, name))
-        trees.append([_seen(fig, last) for fig, last in zip(figs, trees[-1])])
+        trees.append([_seen(*panel) for panel in zip(figs, memos, trees[-1])])
     again = _call(draw, spots, start, name)
     _check_memory((first, before), (again, [snapshot(fig) for fig in figs]), spots[start], name)
     columns = list(zip(*trees[1:]))
     return words, [merge(list(c), start, f"{name}-{i}-") for i, c in enumerate(columns)]
 
 
-def _seen(fig, last):
+def _seen(fig, memo, last):
     """The tree of `fig` now: its `last` one where no artist was touched since."""
-    return snapshot(fig) if fig.stale else last
+    return snapshot(fig, memo) if fig.stale else last
 
 
 def _call(draw, spots, index, name):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+from helpers.live._axis_memo import AxisMemo
 from helpers.live._figures import PALETTE
 
 # Same drawing, same bytes: no random salt, no date, and text stays text (small, and selectable).
@@ -40,18 +41,20 @@ class Frames:
     values: list
 
 
-def snapshot(fig):
+def snapshot(fig, memo=None):
     """What `fig` shows now, as a cleaned SVG tree whose artists carry stable ids.
 
-    Not by `savefig`, which draws twice when a figure has had a layout engine.
+    Not by `savefig`, which draws twice after a layout engine. Axes at rest come from the `memo`.
     """
+    memo = memo or AxisMemo()
     _name_artists(fig, "a")
     page = io.BytesIO()
-    with matplotlib.rc_context(SVG_STYLE):
+    with matplotlib.rc_context(SVG_STYLE), memo.watching(fig):
         FigureCanvasSVG(fig).print_svg(page, metadata=_METADATA)
     root = ET.fromstring(page.getvalue())
     for node in root.iter():
         _clean(node)
+    memo.fill(fig, root)
     return root
 
 

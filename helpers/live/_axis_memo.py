@@ -1,0 +1,79 @@
+"""Axes that did not change are not drawn again: they are half of the time of a drawing.
+
+Between two positions of a figure its ticks and labels mostly stand still. While a figure is watched
+an Axis that looks as it did when it was last drawn writes an empty group, and `fill` puts its last
+drawing there.
+"""
+
+import copy
+from contextlib import contextmanager
+from functools import partial
+
+from matplotlib.text import Text
+
+
+class AxisMemo:
+    """The axes of one figure as they were last drawn; with and without, its drawings are the same.
+
+    A figure with several Axes is drawn whole: in SVG they share the shapes of their ticks.
+    """
+
+    def __init__(self):
+        self._drawn = {}  # Axis → (how it looked, its group)
+
+    @contextmanager
+    def watching(self, fig):
+        """While this lasts, a drawing of `fig` leaves out the axes that did not change."""
+        axes = _axes(fig)
+        for axis in axes:
+            axis.draw = partial(self._draw, axis)
+        try:
+            yield
+        finally:
+            for axis in axes:
+                del axis.draw
+
+    def _draw(self, axis, renderer):
+        # asked here and not before: the Axes settles its limits and its place when it is drawn
+        if axis in self._drawn and self._drawn[axis][0] == _look(axis):
+            renderer.open_group("axis", gid=axis.get_gid())
+            renderer.close_group("axis")
+        else:
+            self._drawn.pop(axis, None)
+            type(axis).draw(axis, renderer)
+
+    def fill(self, fig, root):
+        """Put the axes that were left out into the drawing `root` of `fig`, and keep the others."""
+        groups = {node.get("id"): node for node in root.iter()}
+        for axis in _axes(fig):
+            group = groups.get(axis.get_gid())
+            if group is None:  # switched off
+                continue
+            if axis in self._drawn:
+                group[:] = copy.deepcopy(self._drawn[axis][1])[:]
+            elif _stands_alone(group):
+                self._drawn[axis] = _look(axis), copy.deepcopy(group)
+
+
+def _axes(fig):
+    if len(fig.axes) != 1 or fig.axes[0].child_axes:
+        return []
+    return [fig.axes[0].xaxis, fig.axes[0].yaxis]
+
+
+def _look(axis):
+    """What the drawing of `axis` depends on: its place, its texts, and whether it was touched."""
+    ax = axis.axes
+    place = (*ax.viewLim.bounds, *ax.bbox.bounds)
+    words = [_wording(text) for text in axis.findobj(Text)]  # each is stale whenever it was drawn
+    return place, axis.stale, words
+
+
+def _wording(text):
+    font = text.get_fontsize(), text.get_fontweight(), text.get_rotation()
+    return text.get_text(), text.get_color(), text.get_alpha(), text.get_visible(), font
+
+
+def _stands_alone(group):
+    """Whether `group` refers to nothing outside: grid lines are clipped by a shape of the Axes."""
+    return not any("clip-path" in node.attrib for node in group.iter())
