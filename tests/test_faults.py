@@ -1,14 +1,17 @@
-"""Faults planted in a book of one page: each stops the build with a sentence naming page and cell.
+"""Faults planted in a small book: each stops the build with a sentence naming page and cell.
 
-Oracle: the exit status and the words of `jupyter-book build`, as an author would see them.
+Oracle: the exit status and the words of `jupyter-book build`, as an author would see them; the
+bytes of a second build; the list of processes.
 """
 
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -16,8 +19,7 @@ import pytest
 
 from tools import ROOT
 
-PAGE = "book/page.ipynb"
-READ_ONLY = ("--builder", "custom", "--custom-builder", "dummy")  # run the page, write no HTML
+READ_ONLY = ("--builder", "custom", "--custom-builder", "dummy")  # run the pages, write no HTML
 
 SET_UP = """\
 from helpers import explore, log_knob, linear_knob
@@ -50,27 +52,37 @@ FAULTS = {
         "spectral_norm(loss, params)",
         "ValueError: ",
     ),
+    "dead kernel": ("import os; os._exit(1)", "its kernel died, as happens where memory runs out"),
+    "no end": ("import time; time.sleep(600)", "it ran for more than 9 s"),
 }
+SECONDS = {"no end": 9}  # a cell's time limit, where it is not the book's
 
 
-def write_page(book, *sources):
-    cells = [nbformat.v4.new_markdown_cell("# A page")]
-    cells += [nbformat.v4.new_code_cell(source) for source in sources]
-    for number, cell in enumerate(cells):
-        cell.id = f"cell-{number}"
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), book / PAGE)
+def write_book(book, limits=None, **pages):
+    """Pages by name, each with a title and the given cells; the first is the front page."""
+    (book / "book" / "end.md").write_text("# The end\n")
+    root, *others = [f"book/{name}" for name in (*pages, "end")]
+    part = {"caption": "A part", "chapters": [{"file": name} for name in others]}
+    toc = {"format": "jb-book", "root": root, "parts": [part]}
+    (book / "_toc.yml").write_text(json.dumps(toc))
+    for name, sources in pages.items():
+        cells = [nbformat.v4.new_markdown_cell("# A page")]
+        cells += [nbformat.v4.new_code_cell(source) for source in sources]
+        for number, cell in enumerate(cells):
+            cell.id = f"cell-{number}"
+        data = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+        if name in (limits or {}):
+            data["execution"] = {"timeout": limits[name]}
+        notebook = nbformat.v4.new_notebook(cells=cells, metadata=data)
+        nbformat.write(notebook, book / "book" / f"{name}.ipynb")
 
 
 def new_book(folder):
-    """A book of one page with this book's settings and its own copy of the helpers."""
-    (folder / "book").mkdir(parents=True)
+    """A book without pages, with this book's settings and its own copy of helpers and tools."""
+    for name in ("helpers", "tools", "book/_static"):
+        shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "_config.yml", folder)
-    for name in ("_ext", "_static"):
-        shutil.copytree(ROOT / "book" / name, folder / "book" / name)
     shutil.copy(ROOT / "book" / "references.bib", folder / "book")
-    shutil.copytree(ROOT / "helpers", folder / "lib" / "helpers")
-    (folder / "_toc.yml").write_text("format: jb-book\nroot: book/page\n")
     return folder
 
 
@@ -79,32 +91,63 @@ def book(tmp_path):
     return new_book(tmp_path)
 
 
-def build(book, *options):
-    """Build `book` with its copy of the helpers; the finished process, its output as text."""
+def start(book, *options, **environment):
+    """The running process that builds `book` with its copy of the helpers."""
     program = Path(sys.executable).with_name("jupyter-book")
-    return subprocess.run(
+    return subprocess.Popen(
         [program, "build", ".", "-W", "--keep-going", *options],
         cwd=book,
-        env=os.environ | {"PYTHONPATH": str(book / "lib"), "NO_COLOR": "1"},
+        env=os.environ | {"PYTHONPATH": str(book), "NO_COLOR": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
 
 
+def build(book, *options, **environment):
+    """(exit status, all that was said) of a build of `book`."""
+    process = start(book, *options, **environment)
+    said, _ = process.communicate()
+    return process.returncode, said
+
+
+def name_of(fault):
+    return fault.lower().replace(" ", "_")
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """What the build of one book with every fault says, a page each, and one page without."""
+    book = new_book(tmp_path_factory.mktemp("faults") / "book_of_faults")
+    pages = {name_of(fault): [SET_UP, source] for fault, (source, _) in FAULTS.items()}
+    limits = {name_of(fault): seconds for fault, seconds in SECONDS.items()}
+    pages |= {name: ["", *pages[name][1:]] for name in limits}
+    write_book(book, limits, sound=["1 + 1"], **pages)
+    return (*build(book, *READ_ONLY), book)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("source", "sentence"), FAULTS.values(), ids=FAULTS)
-def test_a_planted_fault_stops_the_build_and_is_named(book, source, sentence):
-    write_page(book, SET_UP, source)
-    built = build(book, *READ_ONLY)
-    assert built.returncode != 0
-    *_, last = [line for line in built.stdout.splitlines() if "stopped the build" in line]
-    assert last.startswith(f"{PAGE} cell 3 stopped the build: {sentence}")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_stops_the_build_and_is_named(stopped, fault):
+    status, said, _ = stopped
+    assert status != 0
+    last = said.splitlines()[-len(FAULTS) - 1 :]
+    sentence = f"book/{name_of(fault)}.ipynb cell 3 stopped the build: {FAULTS[fault][1]}"
+    assert [line for line in last if line.startswith(sentence)], said
+
+
+@pytest.mark.slow
+def test_a_sound_page_beside_faults_is_not_run_again(stopped):
+    _, said, book = stopped
+    assert said.splitlines()[-1] == "The next build runs no other chapter again."
+    write_book(book, sound=["1 + 1"])
+    status, said = build(book, *READ_ONLY)
+    assert status == 0, said
+    assert "at a time" not in said
 
 
 def outputs(book):
-    """What the page's cells printed, as the last build has them."""
+    """What the only page's cells printed, as the last build has them."""
     (ran,) = (book / "_build").rglob("jupyter_execute/**/page.ipynb")
     cells = nbformat.read(ran, as_version=4).cells
     return "".join(out.get("text", "") for cell in cells for out in cell.get("outputs", []))
@@ -112,22 +155,60 @@ def outputs(book):
 
 @pytest.mark.slow
 def test_a_change_in_the_helpers_runs_the_page_again_and_nothing_else_does(book):
-    module = book / "lib" / "helpers" / "figures.py"
-    write_page(book, "from helpers import figures\nprint(figures.THETA)")
-    first = build(book, *READ_ONLY)
-    assert first.returncode == 0, first.stdout
-    assert "chapter 1 of 1: book/page" in first.stdout
+    module = book / "helpers" / "live" / "_figures.py"
+    write_book(book, page=["from helpers import THETA\nprint(THETA)"])
+    status, said = build(book, *READ_ONLY)
+    assert status == 0, said
+    assert "running 1 chapters, 1 at a time" in said
     assert "#0072b2" in outputs(book)
 
-    idle = build(book, *READ_ONLY)
-    assert idle.returncode == 0
-    assert "chapter 1 of 1" not in idle.stdout
+    status, said = build(book, *READ_ONLY)
+    assert status == 0
+    assert "at a time" not in said
 
     module.write_text(module.read_text("utf-8").replace('"#0072b2"', '"#123456"'), "utf-8")
-    assert build(book, *READ_ONLY).returncode == 0
+    assert build(book, *READ_ONLY)[0] == 0
     assert "#123456" in outputs(book)
     caches = [path.name for path in (book / "_build" / ".jupyter_cache").iterdir()]
     assert len(caches) == 1
+
+
+def alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{process}/stat")
+    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def wait_for(what, seconds=120):
+    end = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
+def test_ctrl_c_leaves_no_kernel_behind(book):
+    source = (
+        "import os, pathlib, time\n"
+        "pathlib.Path(f'{name}.pid').write_text(str(os.getpid()))\n"
+        "time.sleep(600)"
+    )
+    pages = {name: [f"name = {name!r}", source] for name in ("one", "two", "three")}
+    write_book(book, **pages)
+    building = start(book, *READ_ONLY, JOBS="2")
+    wait_for(lambda: len([p for p in book.glob("book/*.pid") if p.read_text()]) == 2)
+    kernels = [int(path.read_text()) for path in book.glob("book/*.pid")]
+    assert all(map(alive, kernels))
+    building.send_signal(signal.SIGINT)
+    said, _ = building.communicate(timeout=60)
+    assert building.returncode != 0
+    assert not any(map(alive, kernels)), said
+    assert len(list(book.glob("book/*.pid"))) == 2, "a page was started after Ctrl-C"
 
 
 def files(folder):
@@ -149,14 +230,18 @@ explore(lambda alpha: f"{alpha}", alpha=knob, **words)
 
 
 @pytest.mark.slow
-def test_two_builds_in_two_places_write_the_same_bytes(tmp_path):
+def test_two_builds_in_two_places_one_serial_write_the_same_bytes(tmp_path):
     sites = []
-    for name in ("here", "there"):
+    for name, jobs in (("here", "1"), ("there", "2")):
         book = new_book(tmp_path / name)
-        write_page(book, SET_UP, RESTLESS)
-        built = build(book)
-        assert built.returncode == 0, built.stdout
+        write_book(book, page=[SET_UP, RESTLESS], other=["print('quick')"])
+        status, said = build(book, JOBS=jobs)
+        assert status == 0, said
+        assert f"running 2 chapters, {jobs} at a time" in said
+        assert "Executing notebook" not in said, "Sphinx found a page that the cache did not hold"
         sites.append(files(book / "_build" / "html"))
+        seconds = json.loads((book / "_build" / "seconds.json").read_text())
+        assert list(seconds) == ["book/other", "book/page"]
     assert sites[0].keys() == sites[1].keys()
     assert [name for name in sites[0] if sites[0][name] != sites[1][name]] == []
     page = sites[0]["book/page.html"].decode()

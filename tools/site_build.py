@@ -3,7 +3,7 @@
 - marks the build (`HELPERS_HOST=site`), so that `explore` ships pictures instead of widgets;
 - keys the execution cache and Sphinx's own on a hash of the helpers, so that a change there runs
   every chapter again: both caches look at a chapter's source alone;
-- says which chapter runs;
+- runs the chapters side by side before Sphinx reads them (`tools.parallel`);
 - ships MathJax and `explore.js` from the site itself, and drops Thebe and Font Awesome.
 """
 
@@ -18,11 +18,10 @@ import shutil
 import sys
 from pathlib import Path
 
-import nbformat
 from myst_nb.sphinx_ import NbMetadataCollector
-from sphinx.util import logging
 
-log = logging.getLogger(__name__)
+from tools.parallel import ChaptersStopped, leave_executed, run_missing, seconds_file
+
 SHAPES_OUTPUT = ("matplotlib", "numpy", "torch")  # a new release may draw another picture
 UNWANTED_ASSETS = ("thebe", "require.min.js", "embed-amd")
 BOX_TITLE = re.compile(
@@ -38,11 +37,12 @@ def setup(app):
     # two machines write the same bytes, and the chapters' small nets gain nothing from a second.
     os.environ.update(HELPERS_HOST="site", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
     app.add_config_value("helpers_fingerprint", "", "env", [str])
+    app.add_config_value("tools_fingerprint", "", "env", [str])
     app.connect("config-inited", key_caches, priority=100)
     app.connect("config-inited", ship_script, priority=100)
     app.connect("config-inited", forget_thebe, priority=100)
-    app.connect("env-before-read-docs", announce)
-    app.connect("source-read", say_which)
+    app.connect("env-before-read-docs", run_missing)
+    app.connect("env-updated", leave_executed)
     app.connect("html-page-context", drop_assets, priority=999)
     app.connect("html-page-context", tidy_boxes, priority=999)
     app.connect("build-finished", finish)
@@ -53,20 +53,20 @@ def helpers_folder():
     return Path(importlib.util.find_spec("helpers").origin).parent
 
 
-def fingerprint():
-    """A hash of everything that a chapter's outputs depend on, other than the chapter."""
+def hash_of(folder, packages=()):
+    """A hash of the Python sources in `folder`, and of the versions of `packages`."""
     digest = hashlib.sha256()
-    folder = helpers_folder()
     for path in sorted(folder.rglob("*.py")):
         digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
-    for package in SHAPES_OUTPUT:
+    for package in packages:
         digest.update(importlib.metadata.version(package).encode())
     return digest.hexdigest()[:16]
 
 
 def key_caches(app, config):
-    """Both caches start afresh when the fingerprint changes; older executions are dropped."""
-    config.helpers_fingerprint = fingerprint()
+    """Outputs depend on the helpers, pages on the tools too; older executions are dropped."""
+    config.helpers_fingerprint = hash_of(helpers_folder(), SHAPES_OUTPUT)
+    config.tools_fingerprint = hash_of(Path(__file__).parent)
     folder = Path(app.outdir).parent / ".jupyter_cache"
     for old in folder.glob("*"):
         if old.name != config.helpers_fingerprint:
@@ -86,16 +86,6 @@ def forget_thebe(app, _config):
     for event, listeners in app.events.listeners.items():
         keep = [x for x in listeners if not x.handler.__module__.startswith("sphinx_thebe")]
         app.events.listeners[event] = keep
-
-
-def announce(app, _env, docnames):
-    app.pages_to_read = list(docnames)
-
-
-def say_which(app, docname, _source):
-    pages = getattr(app, "pages_to_read", [])
-    if docname in pages:
-        log.info("chapter %d of %d: %s", pages.index(docname) + 1, len(pages), docname)
 
 
 def drop_assets(_app, _page, _template, context, _doctree):
@@ -124,7 +114,7 @@ def box_title(match):
 
 def finish(app, error):
     if error is not None:
-        atexit.register(print, blame(app, error), file=sys.stderr)  # after Sphinx's own tracebacks
+        atexit.register(print, blame(error), file=sys.stderr)  # after Sphinx's own tracebacks
     elif app.builder.format == "html":
         static = Path(app.outdir) / "_static"
         copy_mathjax(static / "mathjax")
@@ -133,17 +123,12 @@ def finish(app, error):
         keep_seconds(app)
 
 
-def blame(app, error):
-    """One sentence on what stopped the build: for a chapter that raises, its page and cell."""
-    cause = error.__cause__
-    if not hasattr(cause, "ename"):
-        return f"The build stopped: {type(error).__name__}: {error}"
-    page = Path(str(error))
-    source = re.search(r"^-{18}\n(.*?)\n-{18}$", str(cause), re.S | re.M)[1]
-    cells = nbformat.read(page, as_version=4).cells
-    at = next((i for i, cell in enumerate(cells, 1) if cell.source.strip() == source.strip()), "?")
-    where = page.relative_to(app.srcdir).as_posix()
-    return f"{where} cell {at} stopped the build: {cause.ename}: {cause.evalue}"
+def blame(error):
+    """What stopped the build: for chapters, a sentence each that names page and cell."""
+    if isinstance(error, ChaptersStopped):
+        return error.sentences
+    cause = error.__cause__ or error
+    return f"The build stopped: {type(cause).__name__}: {cause}"
 
 
 def copy_mathjax(target):
@@ -175,10 +160,10 @@ def forward(app):
 
 
 def keep_seconds(app):
-    """How long each chapter ran, for `make bench`; beside the site, not in it."""
+    """How long each chapter ran, the cached ones too: for `make bench`, and for the next order."""
     ran = {name: NbMetadataCollector.get_exec_data(app.env, name) for name in app.env.found_docs}
     seconds = {name: data["runtime"] for name, data in sorted(ran.items()) if data}
-    (Path(app.outdir).parent / "seconds.json").write_text(json.dumps(seconds, indent=1), "utf-8")
+    seconds_file(app).write_text(json.dumps(seconds, indent=1), "utf-8")
 
 
 FORWARD = """<!DOCTYPE html>
