@@ -216,6 +216,7 @@ FAULTS = {
     "glue": (plant(SHOWN, "glue('x', 1)"), "cell 7 uses glue"),
     "threads": (plant(SHOWN, "torch.set_num_threads(1)"), "cell 7 changes a global setting"),
     "no alt": (swap(FIGURE, ', alt="a"', ""), "explore needs alt="),
+    "hidden knobs": (swap(FIGURE, 'alt="a"', 'alt="a", **k'), "hides its knobs behind **"),
     "much drawing": (swap(FIGURE, "figs = []", "figs = []\n" * 45), "cell 5 draws in 54 lines"),
     "measures": (swap(FIGURE, "figs = []", "def f():\n    pass"), "cell 5 defines f beside draw"),
     "dies": (plant(SHOWN, "depth = 1"), "cell 5 draws with depth, which cell 7 rebinds"),

@@ -100,6 +100,8 @@ def figures_have_words(page):
             given = {keyword.arg for keyword in call.keywords}
             for word in sorted({"name", "caption", "alt"} - given):
                 yield f"{page.where(at)}: {call.func.id} needs {word}=, got none."
+            if None in given:
+                yield f"{page.where(at)} hides its knobs behind **: links to positions name them."
 
 
 MOST_DRAWING = 50
