@@ -59,10 +59,9 @@ class Here:
 
 def plain(text, here):
     """The text as plain Markdown; raises Fault with a sentence where it cannot be made so."""
-    made = (
-        body if kind == "code" else inline(body, here) if kind == "text" else box(*body, here)
-        for kind, body in blocks(text)
-    )
+    makers = {"code": lambda fence: fence, "text": lambda words: inline(words, here)}
+    makers["box"] = lambda parts: box(*parts, here)
+    made = (makers[kind](body) for kind, body in blocks(text))
     return "\n\n".join(piece for piece in (one.strip("\n") for one in made) if piece)
 
 
