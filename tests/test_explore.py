@@ -270,14 +270,14 @@ def has_a_neighbour(ax):
 
 def moves_its_limits_behind_the_back(ax):
     def draw(at):
-        ax.viewLim.intervalx = (0, 1 + at // 2)
+        ax.viewLim.intervalx = (at // 2, 1 + at // 2)
         ax.stale = True
 
     return draw
 
 
 def moves_as_a_whole(ax):
-    return lambda at: ax.set_position([0.2, 0.2, 0.3, 0.3 + at // 2 / 10])
+    return lambda at: ax.set_position([0.2 + at // 2 / 10, 0.2, 0.3, 0.3])
 
 
 TOUCHED = [moves_an_end, renames, recolours_a_tick, reformats, goes_logarithmic, switches_off]
@@ -476,7 +476,7 @@ def test_a_knob_must_be_a_knob():
 
 
 TWICE = """
-import sys; sys.path.insert(0, {here!r})
+import sys
 import test_explore as t; from helpers.live import _host_site as host_site
 draw, figs, knobs = t.live(2)
 words, frames = host_site.record(draw, figs, knobs, "needle")
@@ -485,11 +485,12 @@ sys.stdout.write(host_site.fragment(words, frames, knobs, **t.WORDS))
 
 
 def test_two_processes_write_the_same_bytes():
-    code = TWICE.format(here=os.path.dirname(__file__))
+    places = os.pathsep.join([os.path.dirname(__file__), str(ROOT)])
     runs = [
         subprocess.run(
-            [sys.executable, "-c", code],
-            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"},
+            [sys.executable, "-c", TWICE],
+            env=os.environ
+            | {"PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": places},
             capture_output=True,
             check=True,
         ).stdout
