@@ -28,14 +28,14 @@ notebooks: $(READY)  ## write the editions for readers and students into _build/
 lab: notebooks  ## open the reader's edition in JupyterLab
 	$(BIN)/python -m pip install -q -r requirements-lab.txt && cd _build/notebooks && ../../$(BIN)/jupyter-lab reader/index.ipynb
 
-# One thread a worker: two workers share two cores. Notebooks run on plain kernels, as a reader's do.
+# One thread a worker: two workers share two cores.
 PYTEST := env -u HELPERS_HOST OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 test: $(READY)  ## all tests: the helpers, every chapter, the site in a real browser
-	$(PYTEST) tests book -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env --ledger check
+	$(PYTEST) tests -n 2 --dist loadfile --no-loadscope-reorder --ledger check
 
 ledger: $(READY)  ## write book/ledger.md from a run of the tests
-	$(PYTEST) tests -q -n 2 -m "not site" --ignore tests/test_colab.py --ledger write
+	$(PYTEST) tests -q -n 2 -m "not site" --ignore tests/test_reader_runs.py --ledger write
 
 lint: $(READY)  ## format and check the code, notebooks too
 	$(BIN)/ruff format . && $(BIN)/python -m tools.fold && $(BIN)/ruff check .

@@ -25,10 +25,9 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Long things first: the site is built by one worker while another runs the chapters."""
-    items.sort(
-        key=lambda item: (item.get_closest_marker("site") is None, item.path.suffix == ".py")
-    )
+    """Long things first: one worker builds the site and reads it, another runs the chapters."""
+    first = {"test_site.py": 0, "test_reader_runs.py": 1}
+    items.sort(key=lambda item: first.get(item.path.name, 2))
 
 
 @pytest.fixture(scope="session")
@@ -88,9 +87,9 @@ def close_ledger(session, rows):
         book_ledger.PAGE.write_text(fresh, encoding="utf-8")
     faults = [*book_ledger.unchecked(rows), *book_ledger.out_of_date(fresh)]
     outcome = "failed" if faults else "passed"
-    where = ("tests/ledger.py", 0, "ledger")
+    where = ("tools/ledger.py", 0, "ledger")
     report = pytest.TestReport(
-        "tests/ledger.py::complete", where, {}, outcome, "\n".join(faults) or None, "call"
+        "tools/ledger.py::complete", where, {}, outcome, "\n".join(faults) or None, "call"
     )
     session.config.hook.pytest_runtest_logreport(report=report)
     if faults:
