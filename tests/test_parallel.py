@@ -51,7 +51,7 @@ def test_jobs_that_are_no_number_are_refused_in_one_sentence(monkeypatch, jobs):
 
 def test_the_longest_chapter_is_the_first_and_a_new_one_comes_before_all(tmp_path):
     app = SimpleNamespace(outdir=tmp_path / "html")
-    few, many = (made(tmp_path, "# New", *["still(fig)"] * n, name=f"new{n}") for n in (1, 4))
+    few, many = (made(tmp_path, "# New", *["still(fig)"] * n, name=f"new{9 - n}") for n in (1, 4))
     short, long = (made(tmp_path, "# Old", name=name) for name in ("short", "long"))
     chapters = [short, few, long, many]
     (tmp_path / "seconds.json").write_text(json.dumps({"short": 3.0, "long": 40.0}))
