@@ -73,7 +73,8 @@ def test_a_table_of_needs_and_times(book):
         "| [C1](argument/one.ipynb) | – | G1 | 1 + 10 |",
         "| [C2](argument/two.ipynb) | [C1](argument/one.ipynb) | G2 | 2 + 20 |",
         "| [C3](argument/three.ipynb) | – | G3 | 3 + 30 |",
-        "| [C4](after/four.ipynb) | [C2](argument/two.ipynb), [C1](argument/one.ipynb) | G4 | 4 + 40 |",
+        "| [C4](after/four.ipynb) | [C2](argument/two.ipynb), [C1](argument/one.ipynb) "
+        "| G4 | 4 + 40 |",
     ]
 
 
