@@ -1,35 +1,85 @@
-"""The teacher's pages point at figures and exercises that exist, and leave no exercise out.
+"""The teacher's pages point at positions and exercises that exist, and leave no exercise out.
 
-Oracle: the chapters' own calls of explore, read from their sources, and the list of exercises that
-the site makes from the chapters.
+Oracle: the chapters' own calls of explore and their knobs, read from their sources, the list of
+exercises that the site makes from the chapters, and _toc.yml.
 """
 
+import ast
 import re
-from urllib.parse import parse_qs
+from functools import cache
+from urllib.parse import parse_qsl
 
 import pytest
 
+from helpers import choice, linear_knob, log_knob
 from tools import ROOT, exercise_index, pages
 
 LINK = re.compile(r'<a href="([\w./-]+)\.html(?:#([\w-]+)(?::([^"]+))?)?"')
+TO_PAGE = re.compile(
+    r'\(([\w./-]+)\.ipynb[#\w-]*\)|<a href="([\w./-]+)\.html|\{ref\}`[^`]*<([\w-]+)>`'
+)
+PLAN = re.compile(
+    r"^\((fifty-minutes|ninety-minutes|three-weeks)\)=\n(.+?)(?=^\([\w-]+\)=$)", re.M | re.S
+)
 GUIDE = ROOT / "book" / "teach" / "guide.md"
+UNDERSTOOD = {f.__name__: f for f in (choice, linear_knob, log_knob, dict, len, list, range, tuple)}
 
 
 def links(path):
-    """(page, figure, knobs) of each HTML link in one Markdown page."""
+    """(page, figure, {knob: position}) of each HTML link in one Markdown page."""
     for target, figure, query in LINK.findall(path.read_text(encoding="utf-8")):
         page = (path.parent / f"{target}.ipynb").resolve()
-        yield page, figure, set(parse_qs(query))
+        yield page, figure, dict(parse_qsl(query))
 
 
+def value(node, known):
+    """What an expression is, if literals, known names and the calls that we understand suffice."""
+    if isinstance(node, ast.Dict):
+        return {value(key, known): None for key in node.keys}  # a choice shows the names of cases
+    for call in (part for part in ast.walk(node) if isinstance(part, ast.Call)):
+        if getattr(call.func, "id", None) not in UNDERSTOOD:
+            raise NameError(ast.unparse(call.func))
+    source = compile(ast.Expression(node), "a knob", "eval")
+    return eval(source, {"__builtins__": {}, **UNDERSTOOD, **known})
+
+
+def value_or_none(node, known):
+    try:
+        return value(node, known)
+    except (NameError, TypeError, AttributeError, KeyError):
+        return None
+
+
+def learn(statement, known):
+    """Put what an assignment binds into `known`; a name whose value we cannot tell becomes None."""
+    for target in statement.targets if isinstance(statement, ast.Assign) else ():
+        apart = isinstance(target, ast.Tuple) and isinstance(statement.value, ast.Tuple)
+        pairs = zip(target.elts, statement.value.elts) if apart else [(target, statement.value)]
+        for place, node in pairs:
+            found = value_or_none(node, known) if isinstance(place, ast.Name) else None
+            names = (part for part in ast.walk(place) if isinstance(part, ast.Name))
+            known.update((name.id, found) for name in names)
+
+
+@cache
 def figures(page):
-    """The figures of one notebook: name → names of its knobs."""
-    found = {}
+    """The figures of one notebook: name → {knob's name: the knob, or None where it is computed}."""
+    found, known = {}, {}
     for _, cell in pages.read(page).code():
-        for call in pages.calls(cell.source, {"explore"}):
-            given = {keyword.arg: keyword.value for keyword in call.keywords}
-            found[given["name"].value] = set(given) - {"fig", "name", "caption", "alt"}
+        for statement in pages.parse(cell.source).body:
+            learn(statement, known)
+            for call in pages.calls(ast.unparse(statement), {"explore"}):
+                given = {keyword.arg: keyword.value for keyword in call.keywords}
+                knobs = set(given) - {"fig", "name", "caption", "alt"}
+                found[given["name"].value] = {k: value_or_none(given[k], known) for k in knobs}
     return found
+
+
+def has_position(knob, wanted):
+    """Whether a link to `wanted` opens what it says: a button's text, or a value within 1 %."""
+    if knob.kind == "choice":
+        return wanted in knob.texts
+    return any(abs(float(wanted) - at) <= 0.01 * abs(at) for at in knob.values)
 
 
 LINKED = [p for p in pages.sources() if p.suffix == ".md" and any(links(p))]
@@ -41,17 +91,81 @@ def test_a_deep_link_names_a_figure_and_its_knobs(path):
         assert page.exists(), f"{path.name} links to {page.name}, and there is no such page."
         have = figures(page)
         assert not figure or figure in have, f"{page.name} has {sorted(have)}, not {figure}."
-        assert knobs <= have.get(figure, set()), f"{figure} has {have[figure]}, not {knobs}."
+        have = set(have.get(figure, ()))
+        assert set(knobs) <= have, f"{figure} has {have}, not {set(knobs)}."
 
 
-def test_the_guide_says_what_each_exercise_trains():
+def test_a_deep_link_opens_the_position_that_it_names():
+    unread = set()
+    for path in LINKED:
+        for page, figure, knobs in links(path):
+            for name, wanted in knobs.items():
+                knob = figures(page)[figure][name]
+                if knob is None:
+                    unread.add((page.name, figure, name))
+                    continue
+                assert has_position(knob, wanted), (
+                    f"{path.name}: {page.name}#{figure} has no {name} = {wanted}, but {knob.texts}."
+                )
+    assert len(unread) <= 2, f"these knobs are computed, so no link to them is checked: {unread}."
+
+
+def test_a_knob_is_read_from_the_names_of_its_page():
+    known = {}
+    for line in ("LOW, HIGH = 1, 100", "both = {'a': f(1), 'b': g(2)}", "unknown = f(LOW)"):
+        learn(ast.parse(line).body[0], known)
+    knob = value(ast.parse("log_knob(LOW, HIGH, steps=3)", mode="eval").body, known)
+    assert knob.values == (1, 10, 100) and known["unknown"] is None
+    assert has_position(knob, "10") and has_position(knob, "9.95") and not has_position(knob, "9")
+    buttons = value(ast.parse("choice(tuple(both))", mode="eval").body, known)
+    assert has_position(buttons, "a") and not has_position(buttons, "c")
+
+
+def exercises():
+    """The label of each exercise of the chapters → (its chapter, the exercise)."""
+    found = ((page, one) for page in exercise_index.chapters(ROOT) for one in all_of(page))
+    return {one.label: (page, one) for page, one in found}
+
+
+def all_of(page):
+    return exercise_index.exercises(page)[1]
+
+
+def test_the_guide_says_what_each_exercise_trains_under_its_name():
     guide = GUIDE.read_text(encoding="utf-8")
+    for label, (_, one) in exercises().items():
+        row = f"| {{ref}}`{one.name} <{label}>` |"
+        assert row in guide, f"guide.md needs a row that begins with {row}."
+
+
+def test_the_minutes_of_a_plan_leave_no_gap_and_end_on_time():
+    for name, end in (("fifty-minutes", 50), ("ninety-minutes", 90)):
+        plan = dict(PLAN.findall(GUIDE.read_text(encoding="utf-8")))[name]
+        steps = [
+            (int(a), int(b)) for a, b in re.findall(r"^\*\*Minutes (\d+) to (\d+)\.", plan, re.M)
+        ]
+        assert [a for a, _ in steps] == [0, *(b for _, b in steps[:-1])], f"{name}: {steps}."
+        assert steps[-1][1] == end, f"{name} ends at minute {steps[-1][1]}, not {end}."
+
+
+@pytest.mark.parametrize("name", ("fifty-minutes", "ninety-minutes", "three-weeks"))
+def test_a_plan_asks_no_exercise_before_it_has_shown_the_chapter(name):
+    shown, chapter_of = set(), exercises()
+    for page, live, label in TO_PAGE.findall(dict(PLAN.findall(GUIDE.read_text("utf-8")))[name]):
+        if label in chapter_of:
+            page = chapter_of[label][0]
+            assert page in shown, f"{name} asks {label} before anything of {page.name} is shown."
+        shown.add((GUIDE.parent / f"{page or live}.ipynb").resolve())
+
+
+def test_each_chapter_has_its_place_in_the_three_weeks():
+    weeks = dict(PLAN.findall(GUIDE.read_text(encoding="utf-8")))["three-weeks"]
     for page in exercise_index.chapters(ROOT):
-        for one in exercise_index.exercises(page)[1]:
-            assert f"<{one.label}>" in guide, f"guide.md needs a row for {one.label}."
+        link = f"(../{page.parent.name}/{page.name})"
+        assert link in weeks, f"the three weeks leave {page.name} out."
 
 
 def test_a_link_is_read_whole(tmp_path):
     (tmp_path / "a.md").write_text('<a href="b/c.html#fig-4:alpha=0.1&case=no%20bias">x</a>')
     found = list(links(tmp_path / "a.md"))
-    assert found == [(tmp_path / "b" / "c.ipynb", "fig-4", {"alpha", "case"})]
+    assert found == [(tmp_path / "b" / "c.ipynb", "fig-4", {"alpha": "0.1", "case": "no bias"})]
