@@ -12,7 +12,7 @@ from random_nets import DEVICES, build, cases, law, off
 from sklearn.linear_model import LinearRegression
 
 from helpers import descend, flatten, gradient, init_net, net, squared_error
-from helpers.maps._lets_through import METHODS
+from helpers.nets._train import METHODS
 
 
 def bowl(params):
