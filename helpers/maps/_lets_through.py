@@ -8,23 +8,28 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
-RECTIFIERS = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+from helpers.nets._nets import PASSING
+
+FORMS = {form for forms in PASSING.values() for form in forms}
+RECTIFIERS = tuple(form for form in FORMS if isinstance(form, type))
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 POOLS = (
     *(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),
     *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d),
 )
 SHAPES = (nn.Flatten, nn.Unflatten)
 FUNCTIONS = {
-    *(torch.relu, F.relu, F.leaky_relu, F.prelu, torch.abs, torch.nn.functional.dropout),
-    *(F.max_pool1d, F.max_pool2d, F.avg_pool1d, F.avg_pool2d, torch.avg_pool1d),
+    *(form for form in FORMS if not isinstance(form, (str, type))),
+    *(F.dropout, F.max_pool1d, F.max_pool2d, F.avg_pool1d, F.avg_pool2d, torch.avg_pool1d),
     *(F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, torch.flatten, torch.reshape, torch.mean),
     *(torch.transpose, torch.permute, torch.sum, torch.amax, torch.squeeze, torch.unsqueeze),
 }
 METHODS = {
-    *("relu", "abs", "flatten", "view", "reshape", "contiguous", "transpose", "permute", "squeeze"),
+    *(form for form in FORMS if isinstance(form, str)),
+    *("flatten", "view", "reshape", "contiguous", "transpose", "permute", "squeeze"),
     *("unsqueeze", "mean", "sum", "amax"),
 }
-ELEMENTWISE = {torch.relu, F.relu, F.leaky_relu, F.dropout, torch.abs, "relu", "abs", "contiguous"}
+ELEMENTWISE = {*FORMS - {F.prelu}, F.dropout, "contiguous"}  # prelu has a slope a unit
 SPATIAL = {F.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d, F.max_pool1d, F.avg_pool1d}
 BILINEAR = {torch.matmul, torch.bmm, operator.matmul, operator.mul, torch.mul, "matmul", "bmm"}
 SCALARS = {operator.mul, operator.truediv, torch.mul, torch.div, "mul", "div"}
@@ -34,7 +39,7 @@ SUMS = {operator.add, operator.sub, torch.add, torch.sub, torch.cat, "add", "sub
 def lets_through(node: fx.Node, layer: nn.Module | None, carried: int) -> bool:
     """Return whether φ(cz) = cφ(z) for this step, of whose inputs `carried` are multiplied by c."""
     if layer is not None:
-        return isinstance(layer, (*RECTIFIERS, *POOLS, *SHAPES))
+        return isinstance(layer, (*RECTIFIERS, *DROPOUTS, *POOLS, *SHAPES))
     if len(node.all_input_nodes) == 1:
         return node.target in FUNCTIONS | METHODS or _by_a_number(node)
     if node.target in SUMS:
