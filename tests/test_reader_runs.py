@@ -23,23 +23,25 @@ from filelock import FileLock
 from tools import ROOT, editions, pages, repository
 from tools.whole_book import read_book
 
-COLAB = ["torch", "numpy", "matplotlib", "ipywidgets==7.7.1", "scikit-learn"]  # 7.7.1 is Colab's
+COLAB = ["torch", "numpy", "matplotlib", "ipywidgets==7.7.1", "scikit-learn", "tqdm"]  # all there
 RUNNER = ["pytest", "nbval", "ipykernel<7"]  # 7 has no comms for ipywidgets 7
 PINNED = ("torch", "numpy", "scipy", "scikit-learn", "pytest", "nbval")
 UNTOUCHED = ("torch", "numpy", "scipy", "scikit_learn", "matplotlib", "ipywidgets")
 MOST_INSTALL_SECONDS = 60
 NBVAL = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env")
 MOVE = """
-import gc
-moved = 0
-for live in [thing for thing in gc.get_objects() if type(thing).__name__ == "Live"]:
-    moved += bool(live.controls)
-    for control in live.controls.values():
-        values = [value for _, value in control.options]
-        for value in [*values[:: max(1, len(values) // 4)], values[-1]]:
-            control.value = value
-            assert "role=\\"alert\\"" not in live.words.value, live.words.value
-assert moved == {figures}, f"{{moved}} figures moved, and the page has {figures}"
+def _move_every_figure():  # in a function: the cell binds no name that a figure may read
+    import gc
+    moved = 0
+    for live in [thing for thing in gc.get_objects() if type(thing).__name__ == "Live"]:
+        moved += bool(live.controls)
+        for control in live.controls.values():
+            values = [value for _, value in control.options]
+            for value in [*values[:: max(1, len(values) // 4)], values[-1]]:
+                control.value = value
+                assert "role=\\"alert\\"" not in live.words.value, live.words.value
+    assert moved == {figures}, f"{{moved}} figures moved, and the page has {figures}"
+_move_every_figure()
 """
 pytestmark = pytest.mark.slow
 NAMES = [name for name in pages.table_of_contents() if (ROOT / f"{name}.ipynb").exists()]
@@ -114,7 +116,7 @@ def python(colab, repositories, tmp_path_factory):
     """The interpreter of an environment like Colab's in which the helpers are installed."""
     python = overlay(colab, tmp_path_factory.mktemp("reader") / "env")
     address = f"git+{repository.address()[0]}"
-    run(python, "-m", "pip", "install", "-q", "--no-deps", address, env=repositories[0])
+    run(python, "-m", "pip", "install", "-q", address, env=repositories[0])
     return python
 
 
