@@ -429,13 +429,3 @@ def test_an_edition_is_small_and_has_no_widgets(both):
 def test_no_chapter_shows_much_code_before_its_first_figure(page, both):
     if page.is_chapter or page.name == "book/index.ipynb":
         assert editions.visible_before_first_figure(both[0]) <= MOST_OPEN_LINES
-
-
-@pytest.mark.site
-def test_every_address_of_the_site_is_there(whole, both, site):
-    for notebook in both:
-        text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
-        for address in re.findall(re.escape(whole.places.site) + r"/([^)\"\s]+)", text):
-            path, _, place = address.partition("#")
-            html = (site / path).read_text(encoding="utf-8")
-            assert not place or f'id="{place.partition(":")[0]}"' in html, address

@@ -6,13 +6,15 @@ Oracle: the browser. Nothing is read from the sources but the list of pages.
 import functools
 import gzip
 import http.server
+import re
 import threading
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import pytest
 
-from tools import pages
+from tools import editions, pages
+from tools.whole_book import read_book
 
 pytestmark = pytest.mark.site
 
@@ -288,4 +290,20 @@ def test_every_local_link_has_a_target(open_page, site):
             path = Path(unquote(urlparse(url).path))
             if url.startswith("file:") and not path.exists():
                 missing.append(f"{page} links to {path.relative_to(site)}")
+    assert missing == []
+
+
+def test_every_address_of_the_site_that_an_edition_names_is_there(site):
+    book = read_book()
+    texts, _, faults = editions.make(book)
+    assert faults == []
+    address = re.escape(book.places.site) + r"/([^)\"\s\\]+)"
+    asked = {found for text in texts.values() for found in re.findall(address, text)}
+    missing = []
+    for target in sorted(asked):
+        path, _, place = target.partition("#")
+        html = (site / path).read_text(encoding="utf-8")
+        if place and f'id="{place.partition(":")[0]}"' not in html:
+            missing.append(target)
+    assert len(asked) > 100
     assert missing == []
