@@ -60,6 +60,7 @@ GROUPS = {
     "sweep._greedy": (),
     "sweep._sweep": ("Sweep", "curvature_sweep", "spectrum_sweep"),
     # figures, knobs, exercises, in every host; no torch from here on
+    "live._settings": (),
     "live._figures": (
         *("panels", "label", "log_axes", "log_ticks", "contours", "digit_images", "number"),
         *("THETA", "TWIN", "ORBIT", "ACCENT", "INK", "FAINT", "PALETTE"),

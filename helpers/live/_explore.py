@@ -17,6 +17,7 @@ from IPython.display import Markdown, display
 
 from helpers.live import _host_kernel as host_kernel
 from helpers.live import _host_site as host_site
+from helpers.live._figures import SETTINGS
 from helpers.live._knobs import Knob, choice, linear_knob, log_knob
 
 __all__ = ["choice", "explore", "linear_knob", "log_knob", "say", "still"]
@@ -36,7 +37,9 @@ def explore(draw, *, fig, name, caption, alt, **knobs):
     figs = list(fig) if isinstance(fig, (list, tuple)) else [fig]
     _check(name, caption, alt, knobs)
     host = host_site if os.environ.get("HELPERS_HOST") == "site" else host_kernel
-    host.show(draw, figs, knobs, name=name, caption=caption, alt=alt)
+    with SETTINGS.drawing():
+        host.show(draw, figs, knobs, name=name, caption=caption, alt=alt)
+    SETTINGS.shown(figs)
 
 
 def still(fig, *, name, caption, alt):

@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from helpers.live._settings import Settings
+
 # Okabe and Ito's hues, which colour-blind readers tell apart; vermilion and green are darkened
 # until text in them has a contrast of 4.5 on white. The site swaps each for a CSS variable of the
 # same name, so that a dark page has its own values.
@@ -65,6 +67,7 @@ STYLE = {
     "ytick.labelcolor": INK,
     "ytick.labelsize": 9.0,
 }
+SETTINGS = Settings(STYLE)
 THETA_MARK = {"marker": "o", "color": THETA, "linestyle": "none", "zorder": 5}
 TWIN_MARK = {"marker": "D", "color": TWIN, "linestyle": "none", "zorder": 6}
 
@@ -75,14 +78,16 @@ def panels(count=1, *, width=3.0, height=2.7):
     """`count` figures with one Axes each: `(figs, axes)`, two lists. `fig=figs` goes to `explore`.
 
     Each panel is a figure of its own so that a narrow page can stack them. They are not pyplot's:
-    nothing is shown until `explore` or `still` shows it, and nothing needs closing. Sets the
-    book's matplotlib style for the session. `width` and `height` are inches at 72 points, and
-    text is 9 to 10 points, so a panel reads from 240 pixels up.
+    nothing is shown until `explore` or `still` shows it, and nothing needs closing. The book's
+    matplotlib settings hold until the cell that shows them has ended; your own then come back.
+    `width` and `height` are inches at 72 points, and text is 9 to 10 points, so a panel reads from
+    240 pixels up.
     """
     if count < 1:
         raise ValueError(f"panels needs count >= 1, got {count}: a figure has at least one panel.")
-    matplotlib.rcParams.update(STYLE)
+    SETTINGS.begin()
     figs = [Figure(figsize=(width, height), layout="constrained") for _ in range(count)]
+    SETTINGS.wait_for(figs)
     return figs, [fig.add_subplot() for fig in figs]
 
 

@@ -10,15 +10,19 @@ from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from helpers.live._figures import freeze
+from helpers.live._figures import SETTINGS, freeze
 from helpers.live._knobs import label_of
 
 DPI = 144  # twice the layout's 72 points: sharp on a dense screen
+WIDE = 110  # pixels on the screen for an inch of a figure
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def show(draw, figs, knobs, *, name, caption, alt):
-    """Display the figure with a widget for each knob."""
-    display(Live(draw, figs, knobs, name=name, caption=caption, alt=alt).box)
+    """Display the figure with its widgets; a saved notebook keeps a picture and words beside."""
+    live = Live(draw, figs, knobs, name=name, caption=caption, alt=alt)
+    data, metadata = live.bundle(alt)
+    display(data, metadata=metadata, raw=True)
 
 
 class Live:
@@ -37,13 +41,25 @@ class Live:
             control.observe(self._move, names="value")
         self.box = self._box(caption, alt)
 
+    def bundle(self, alt):
+        """(data, metadata) to display: the widget, and beside it a picture and `alt`.
+
+        The same in ipywidgets 7 and 8. Where no kernel runs, as on GitHub, the picture is shown.
+        """
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
+        picture = side_by_side(bytes(image.value) for image in self.images)
+        data = {WIDGET: view, "image/png": picture, "text/plain": alt}
+        width = round(WIDE * sum(fig.get_figwidth() for fig in self.figs))
+        return data, {"image/png": {"width": width, "alt": alt}}
+
     def position(self):
         """The knobs' values now, as keywords for `draw`."""
         return {name: control.value for name, control in self.controls.items()}
 
     def _move(self, _change):
         try:
-            self._show(self.draw(**self.position()))
+            with SETTINGS.drawing():
+                self._show(self.draw(**self.position()))
         except Exception as error:  # a widget swallows it: the reader must see it
             self.words.value = _alert(self.name, self.position(), error)
 
@@ -76,8 +92,20 @@ def png(fig):
     return page.getvalue()
 
 
+def side_by_side(pictures):
+    """One PNG of several, left to right on white."""
+    parts = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
+    size = sum(part.width for part in parts), max(part.height for part in parts)
+    whole = Image.new("RGB", size, "white")
+    for at, part in enumerate(parts):
+        whole.paste(part, (sum(part.width for part in parts[:at]), 0))
+    page = io.BytesIO()
+    whole.save(page, "png")
+    return page.getvalue()
+
+
 def _image(fig):
-    width = f"{fig.get_figwidth() * 110:.0f}px"
+    width = f"{fig.get_figwidth() * WIDE:.0f}px"
     return widgets.Image(format="png", layout=widgets.Layout(width=width, max_width="100%"))
 
 

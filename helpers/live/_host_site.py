@@ -17,6 +17,7 @@ from helpers.live._svg_frames import merge, snapshot
 
 MOST_POSITIONS = 200
 MOST_BYTES = 150_000  # gzipped, of one figure
+PICTURE = '<svg aria-hidden="true" translate="no" '  # a translator would take α for a word
 
 
 def show(draw, figs, knobs, *, name, caption, alt):
@@ -104,7 +105,7 @@ def fragment(words, panels, knobs, *, name, caption, alt):
     parts = [
         f'<figure class="live" id="{name}">',
         f'<div class="live-panels live-panels-{len(panels)}" role="img" aria-label="{quote(alt)}">',
-        *(panel.svg.replace("<svg ", '<svg aria-hidden="true" ', 1) for panel in panels),
+        *(panel.svg.replace("<svg ", PICTURE, 1) for panel in panels),
         "</div>",
         '<div class="live-words">',
         *(f"<p>{quote(line)}</p>" for line in said.splitlines()),

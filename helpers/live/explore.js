@@ -91,7 +91,8 @@
       value.textContent = knob.texts[knob.at];
     };
     const name = make("label", { for: id, class: "live-label" }, `${knob.label}\u00a0=\u00a0`);
-    return make("div", { class: "live-knob" }, make("span", { class: "live-reading" }, name, value),
+    return make("div", { class: "live-knob" }, make("span",
+      { class: "live-reading", translate: "no" }, name, value),
       input);
   }
 
