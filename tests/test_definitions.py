@@ -5,15 +5,12 @@ Oracle: glossary.md, read by hand here, and a small book built by Sphinx, read a
 
 import re
 from html import unescape
-from pathlib import Path
 
 import nbformat
 import pytest
 from sphinx.application import Sphinx
 
 from tools import ROOT, definitions, pages
-
-EXT = Path(__file__).resolve().parents[1] / "book" / "_ext"
 
 LINK = re.compile(r"\]\((?:\.\./)?glossary\.md#([^)]+)\)")
 FEWEST, MOST = 3, 8  # links on a chapter of these parts

@@ -17,6 +17,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from helpers import THETA
 from tools import ROOT
 
 READ_ONLY = ("--builder", "custom", "--custom-builder", "dummy")  # run the pages, write no HTML
@@ -160,13 +161,13 @@ def test_a_change_in_the_helpers_runs_the_page_again_and_nothing_else_does(book)
     status, said = build(book, *READ_ONLY)
     assert status == 0, said
     assert "running 1 chapters, 1 at a time" in said
-    assert "#0072b2" in outputs(book)
+    assert THETA in outputs(book)
 
     status, said = build(book, *READ_ONLY)
     assert status == 0
     assert "at a time" not in said
 
-    module.write_text(module.read_text("utf-8").replace('"#0072b2"', '"#123456"'), "utf-8")
+    module.write_text(module.read_text("utf-8").replace(f'"{THETA}"', '"#123456"'), "utf-8")
     assert build(book, *READ_ONLY)[0] == 0
     assert "#123456" in outputs(book)
     caches = [path.name for path in (book / "_build" / ".jupyter_cache").iterdir()]

@@ -162,8 +162,11 @@ def test_lead_in_and_badge_stand_under_the_title_and_the_rest_stays():
         r"(# .*)\n\n:::\{div\} lead-in\n(.*)\n:::\n(.*)", made, re.S
     ).groups()
     assert f"{title}\n{rest}" == TITLE
+    part, place, count = for_site.places()["book/argument/volume_is_infinite"]
+    assert (part, place > 1, count >= place) == ("The argument", True, True)
     assert badge.startswith(
-        "The argument · page 3 of 11 · 35 minutes to read, 25 for the exercises\n\n[![Open in "
+        f"The argument · page {place} of {count} · "
+        "35 minutes to read, 25 for the exercises\n\n[![Open in "
     )
     assert badge.endswith("/blob/notebooks/reader/argument/volume_is_infinite.ipynb)")
 

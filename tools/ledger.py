@@ -18,7 +18,7 @@ from tools.statements import STATEMENTS
 
 PAGE = ROOT / "book" / "ledger.md"
 BOX, PLAIN = re.compile(r"^:label: *(\S+)", re.M), re.compile(r"^\(([\w-]+)\)=", re.M)
-FIGURE = re.compile(r"""^\s*name=["']([\w-]+)["']""", re.M)  # a live figure's name is its address
+FIGURE = re.compile(r"""\bname=["']([\w-]+)["']""")  # a live figure's name is its address
 STATUSES = ("proved", "checked", "ours", "often misquoted")
 IDS = {statement.id: statement for statement in STATEMENTS}
 
