@@ -248,6 +248,8 @@ FAULTS = {
         "feedback for A",
     ),
     "no fold": (swap(PREDICT, ", after you have chosen", ""), "cell 4 needs a fold 'Answer, after"),
+    "other key": (question(keys=["A"]), "cell 4 says B in its fold, and its keys are A."),
+    "two keys": (swap(PREDICT, "Because it", "And **A**: it"), "says B, A in its fold"),
     "exercise": (drop(ASKED), "needs 3 exercises with labels, got 2"),
     "unsolved": (plant(REASON, "nothing"), "needs a solution for ex-a"),
     "unfolded": (swap(REASON, ":class: dropdown\n", ""), "needs :class: dropdown on the solution"),

@@ -16,7 +16,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from IPython.core.inputtransformer2 import TransformerManager
 
@@ -110,6 +110,7 @@ EXERCISES = {
         truth=twice_shy,
         wrong=[(-1, "below zero there is nothing."), (halves, "a number.")],
     ),
+    "grid": dict(truth=[[1, 2, 3]], wrong=[([[3, 2, 1]], "turned."), ([[1, 2, 2]], "the last.")]),
 }
 
 
@@ -159,6 +160,8 @@ ANSWERS = [
     ("endless", 3, NOT_YET),
     *[("pair", a, RIGHT) for a in ([5, 20], np.array([5, 20.0]), deque([5, "20"]))],
     ("pair", {"a": 5, "b": 20}.values(), RIGHT),
+    *[("pair", a, RIGHT) for a in (np.array([[5], [20]]), torch.tensor([[[5, 20]]]))],
+    ("pair", torch.eye(2), needs("one number as entry 1, got a list")),
     ("pair", (20, 5), "Not yet: swapped."),
     ("pair", [5], needs("2 numbers, got 1")),
     ("pair", (5, 20, 1), needs("2 numbers, got 3")),
@@ -233,6 +236,7 @@ ANSWERS = [
     ("map", lambda x: 2 * x, "Not yet: half, not twice."),
     ("map", lambda x: x[:2], needs("3 numbers at (a Tensor of 3 entries), got 2")),
     ("map", lambda: 1, needs("a function of 1 argument, got one of 0")),
+    *[("grid", a, RIGHT) for a in (np.array([[1, 2, 3]]), ([1, 2, 3],))],
     ("judged", 3, RIGHT),
     ("judged", None, YOUR_TURN),
     ("judged", "untouched", YOUR_TURN),
@@ -243,7 +247,7 @@ ANSWERS = [
     (
         "judged",
         (),
-        "Not yet: your answer stopped the check: TypeError: "
+        "Not yet: count the weights; your answer stopped the check: TypeError: "
         "'>' not supported between instances of 'tuple' and 'int'.",
     ),
 ]
@@ -292,8 +296,10 @@ anything = st.recursive(
     ),
 )
 CHECKS = {name: made(name) for name in EXERCISES}
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 
 
+@patient
 @given(anything)
 def test_no_answer_raises_and_each_gets_one_line(answer):
     for check_it in CHECKS.values():
@@ -312,6 +318,7 @@ def test_an_answer_that_contains_itself_gets_a_line(capsys):
     assert "RecursionError" in capsys.readouterr().out
 
 
+@patient
 @given(st.floats(-1e9, 1e9), st.floats(0, 3))
 def test_a_number_is_right_within_its_tolerance_and_wrong_outside(truth, off):
     wrong = {math.inf: "finite.", -math.inf: "finite, too."}

@@ -75,7 +75,10 @@ def hidden_test(page):
 
 CHOICE = re.compile(r"^- \*\*([A-Z])\.\*\* ", re.M)
 LISTS = re.compile(r"(?:^- \*\*[A-Z]\.\*\* .*\n?(?:^ +\S.*\n?)*)+", re.M)
-ANSWER = re.compile(r"^:{3,}\{dropdown\} Answer, after you have chosen\n\*\*[A-Z]", re.M)
+ANSWER = re.compile(
+    r"^(:{3,})\{dropdown\} Answer, after you have chosen\n(\*\*[A-Z].*?)^\1 *$", re.M | re.S
+)
+SAID = re.compile(r"\*\*([A-Z])\.?\*\*")  # a key, as the fold says it
 
 
 def questions_are_data(page):
@@ -86,10 +89,18 @@ def questions_are_data(page):
             yield f"{page.where(at)} needs metadata predict: keys, and feedback for each choice."
         if given and len(found) != len(given):
             yield f"{page.where(at)} has {len(found)} lists of choices and data for {len(given)}."
-        if given and not ANSWER.search(cell.source):
-            yield f"{page.where(at)} needs a fold 'Answer, after you have chosen', its key first."
+        yield from (f"{page.where(at)} {fault}" for fault in _fold_faults(cell.source, given))
         for letters, data in zip(found, given):
             yield from (f"{page.where(at)} {fault}" for fault in _question_faults(letters, data))
+
+
+def _fold_faults(source, given):
+    """The fold of a Predict cell names each key in bold, as the data behind its letters does."""
+    fold, keys = ANSWER.search(source), [key for data in given for key in data.get("keys") or ()]
+    if given and not fold:
+        yield "needs a fold 'Answer, after you have chosen', its key first."
+    elif given and (said := SAID.findall(fold[2])) != keys:
+        yield f"says {', '.join(said)} in its fold, and its keys are {', '.join(keys)}."
 
 
 def _question_faults(letters, data):

@@ -11,7 +11,17 @@ import numbers
 import re
 from collections.abc import Collection, Mapping, Set
 
-from helpers.live._wording import bare, described, entry, named, needed_many, needed_one, one, shown
+from helpers.live._wording import (
+    bare,
+    described,
+    entry,
+    named,
+    needed_many,
+    needed_one,
+    one,
+    row,
+    shown,
+)
 
 
 class Misfit(Exception):
@@ -108,7 +118,8 @@ def _read_dict(answer, want, whole, place):
 
 
 def _read_list(answer, want, whole, place):
-    value = bare(answer)
+    flat = not any(isinstance(part, (dict, list)) for part in want)
+    value = row(answer) if flat else bare(answer)
     needed = f"I need {needed_many(want, whole)}{place}"
     if isinstance(value, (str, bytes, Mapping, Set)) or not isinstance(value, Collection):
         if len(want) == 1:

@@ -68,7 +68,8 @@ class Exercise:
         try:
             said = self.truth(answer)
         except Exception as error:
-            return f"Not yet: your answer stopped the check: {named(error)}."
+            form = self.hint and f"{self.hint.rstrip('.')}; "
+            return f"Not yet: {form}your answer stopped the check: {named(error)}."
         if not (said is None or isinstance(said, str)):
             raise TypeError(f"the judge gave {described(said)}, not a sentence")
         return YOUR_TURN if said is None else f"Not yet: {said}" if said else RIGHT
@@ -97,7 +98,8 @@ def exercise(label, *, truth, wrong, hint="", kind="number", at=(), tol=1e-2):
     relatively), "count" (whole, exactly), "choice" (letters as in "AC", words, booleans),
     "function" (`truth` is one too; both are called with each tuple of arguments in `at`), or
     "judged": `truth(answer)` returns "" if it is right, else a sentence, or None for an untouched
-    starter, and needs no hint. `wrong` maps typical wrong answers to sentences; pairs do as well.
+    starter; its `hint`, told to an answer that stops the judge, says what an answer looks like.
+    `wrong` maps typical wrong answers to sentences; pairs do as well.
 
     Raises: ValueError, naming the label, for a check that would mislead: a wrong answer that it
     accepts, a truth that it does not, fewer than two wrong answers, an empty sentence.

@@ -18,6 +18,14 @@ def one(answer):
     return value
 
 
+def row(answer):
+    """A column, or an array with one row, as that row's list; all else as `bare` gives it."""
+    shape = getattr(answer, "shape", ())
+    if isinstance(answer, type) or len(shape) < 2 or math.prod(shape) != max(shape):
+        return bare(answer)
+    return bare(answer.reshape(-1))
+
+
 def described(answer):
     """A few words for what came instead of an answer: "a tuple", "nan", "a Tensor of 2 entries"."""
     value = one(answer)
