@@ -20,6 +20,7 @@ from pathlib import Path
 
 from myst_nb.sphinx_ import NbMetadataCollector
 
+from tools import isolation
 from tools.parallel import ChaptersStopped, leave_executed, run_missing, seconds_file
 
 SHAPES_OUTPUT = ("matplotlib", "numpy", "torch")  # a new release may draw another picture
@@ -29,10 +30,14 @@ BOX_TITLE = re.compile(
     r'<span class="caption-number">(\w+) </span> \((.*)\)</p>'
 )
 UNUSED = ("vendor", "locales", "sphinx-thebe.js", "sphinx-thebe.css")
-MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions", "../../LICENSE")
+MATHJAX = (
+    *("tex-chtml.js", "output/chtml/fonts/woff-v2"),
+    *("tex-svg.js", "input/tex/extensions", "../../LICENSE"),
+)
 
 
 def setup(app):
+    isolation.isolate(app)
     # The kernels that run the chapters inherit these. One thread: sums then have one order, so that
     # two machines write the same bytes, and the chapters' small nets gain nothing from a second.
     os.environ.update(HELPERS_HOST="site", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
