@@ -1,53 +1,49 @@
-# Every command makes what it needs first. A fresh machine needs Python >= 3.10, git and make.
+# Each command is book.py's, which makes what it needs first; without make: python book.py serve.
+# A fresh machine needs Python >= 3.10, git and make. Another Python: make PYTHON=python3.12 serve.
 PYTHON ?= python3
-PORT ?= 8000
-BIN := .venv/bin
-READY := .venv/.ready
-OLD := make needs Python >= 3.10, got an older one: say which with make PYTHON=python3.12.
+BOOK := $(PYTHON) book.py
 
-.PHONY: help book serve notebooks lab test lint pdf bench clean ledger set-repository
+.PHONY: help book serve notebooks lab test lint pdf zip bench ledger install set-repository clean
 .DEFAULT_GOAL := help
 
-help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-16s%s\n", $$1, $$2}'
+serve:
+	@$(BOOK) serve
 
-$(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$(OLD)"; exit 1; }
-	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -r requirements.txt && touch $@
+book:
+	@$(BOOK) book
 
-book: $(READY)  ## run the chapters and build the site into _build/html
-	$(BIN)/jupyter-book build . -W --keep-going
+notebooks:
+	@$(BOOK) notebooks
 
-serve: book  ## the same, then serve it (PORT=8000)
-	@echo "The book is at http://localhost:$(PORT)  (stop with Ctrl-C)"
-	@$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 $(PORT)
+lab:
+	@$(BOOK) lab
 
-notebooks: $(READY)  ## write the editions for readers and students into _build/notebooks
-	$(BIN)/python -m tools.editions
+test:
+	@$(BOOK) test
 
-lab: notebooks  ## open the reader's edition in JupyterLab
-	$(BIN)/python -m pip install -q -r requirements-lab.txt && cd _build/notebooks && ../../$(BIN)/jupyter-lab reader/index.ipynb
+lint:
+	@$(BOOK) lint
 
-# One thread a worker: two workers share two cores.
-PYTEST := env -u HELPERS_HOST OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+pdf:
+	@$(BOOK) pdf
 
-test: $(READY)  ## all tests: the helpers, every chapter, the site in a real browser
-	$(PYTEST) tests -n 2 --dist loadfile --no-loadscope-reorder --ledger check
+zip:
+	@$(BOOK) zip
 
-ledger: $(READY)  ## write book/ledger.md from a run of the tests
-	$(PYTEST) tests -q -n 2 -m "not site" --ignore tests/test_reader_runs.py --ledger write
+bench:
+	@$(BOOK) bench
 
-lint: $(READY)  ## format and check the code, notebooks too
-	$(BIN)/ruff format . && $(BIN)/python -m tools.fold && $(BIN)/ruff check .
+ledger:
+	@$(BOOK) ledger
 
-pdf: book  ## print the site into _build/pdf/book.pdf
-	$(BIN)/python -m tools.print_pdf
+set-repository:
+	@$(BOOK) set-repository "$(URL)"
 
-bench: $(READY)  ## time the helpers beside their peers, print the tables
-	$(BIN)/python -m pip install -q -r requirements-bench.txt && $(BIN)/python -m benchmarks
+install:
+	@$(BOOK) install
 
-set-repository: $(READY)  ## point the book at a fork: make set-repository URL=https://github.com/you/fork
-	$(BIN)/python -m tools.repository "$(URL)"
+clean:
+	@$(BOOK) clean
 
-clean:  ## drop the built site and every cache, keep .venv
-	rm -rf _build build *.egg-info .pytest_cache .ruff_cache .hypothesis
+help:
+	@$(BOOK) help

@@ -4,6 +4,7 @@
 - keys the execution cache and Sphinx's own on a hash of the helpers, so that a change there runs
   every chapter again: both caches look at a chapter's source alone;
 - runs the chapters side by side before Sphinx reads them (`tools.parallel`);
+- keeps every page's sidebar true, and drops pages that left the book (`tools.fresh`);
 - ships MathJax and `explore.js` from the site itself, and drops Thebe and Font Awesome.
 """
 
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from myst_nb.sphinx_ import NbMetadataCollector
 
-from tools import isolation
+from tools import fresh, isolation
 from tools.parallel import ChaptersStopped, leave_executed, run_missing, seconds_file
 
 SHAPES_OUTPUT = ("matplotlib", "numpy", "torch")  # a new release may draw another picture
@@ -48,6 +49,7 @@ def setup(app):
     app.connect("config-inited", forget_thebe, priority=100)
     app.connect("env-before-read-docs", run_missing)
     app.connect("env-updated", leave_executed)
+    app.connect("env-updated", fresh.follow_frame)
     app.connect("html-page-context", drop_assets, priority=999)
     app.connect("html-page-context", tidy_boxes, priority=999)
     app.connect("build-finished", finish)
@@ -124,6 +126,7 @@ def finish(app, error):
         static = Path(app.outdir) / "_static"
         copy_mathjax(static / "mathjax")
         prune(static)
+        fresh.drop_removed(app)
         forward(app)
         keep_seconds(app)
 

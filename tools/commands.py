@@ -1,0 +1,167 @@
+"""The commands of `book.py`, which `make` calls by the same names."""
+
+import os
+import shutil
+import sys
+import zipfile
+
+from tools import ROOT, console, environment, serve
+
+BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+WORKERS = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+LEFT = ("_build", "build", "*.egg-info", ".pytest_cache", ".ruff_cache", ".hypothesis")
+TITLE = "Sharp Minima Can Generalize: three minutes or more the first time, seconds after that."
+
+
+def main(arguments):
+    """The exit status of the command that `arguments` name."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a Windows console may lack our letters
+    name, *rest = arguments or ["help"]
+    if name not in COMMANDS:
+        print(f"book.py needs one of {', '.join(COMMANDS)}, got {name!r}.", file=sys.stderr)
+        return 2
+    try:
+        return COMMANDS[name](*rest) or 0
+    except KeyboardInterrupt:
+        print("\nStopped. Chapters that had run to their end are kept.", file=sys.stderr)
+        return 130
+
+
+def help_(*_):
+    """This list."""
+    print("make NAME, or python book.py NAME:")
+    for name, command in COMMANDS.items():
+        print(f"  {name:16}{command.__doc__.splitlines()[0]}")
+
+
+def install():
+    """Make the environment in .venv, and nothing else."""
+    console.open_log()
+    prepare()
+
+
+def prepare(*more, text="installing into .venv"):
+    """The environment, with what the files `more` ask for; a line where that takes a while."""
+    names = ("requirements.txt", *more)
+    if environment.lacking(*names):
+        if environment.reason():
+            print(environment.reason(), flush=True)
+        with console.step(text):
+            environment.ready(*names)
+
+
+def book():
+    """Run the chapters and build the site into _build/html (JOBS=n chapters at once)."""
+    print(TITLE, flush=True)
+    console.open_log()
+    prepare(text="[1/3] installing into .venv")
+    progress = console.Progress()
+    command = [environment.PYTHON, "-c", BUILD, "build", ".", "-W", "--keep-going"]
+    status, said = console.follow(command, environment.variables(), progress)
+    progress.end(status == 0)
+    if status:
+        print(*console.last_words(said), f"Whole log: {console.LOG}", sep="\n", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def serve_():
+    """The same, then serve it (PORT=8000)."""
+    server = serve.reserve(serve.wished())
+    book()
+    serve.serve(server)
+
+
+def notebooks():
+    """Write the editions for readers and students into _build/notebooks."""
+    prepare()
+    return environment.call("-m", "tools.editions")
+
+
+def lab():
+    """Open the reader's edition in JupyterLab."""
+    prepare("requirements-lab.txt")
+    folder = ROOT / "_build" / "notebooks"
+    return environment.call("-m", "tools.editions") or environment.call(
+        "-m", "jupyterlab", "reader/index.ipynb", cwd=folder
+    )
+
+
+def test(*arguments):
+    """All tests: the helpers, every chapter, the site in a browser; or those you name."""
+    return pytest(*(arguments or ("tests", "--ledger", "check")))
+
+
+def ledger():
+    """Write book/ledger.md from a run of the tests."""
+    without = ("-m", "not site", "--ignore", "tests/test_reader_runs.py")
+    return pytest("tests", "-q", *without, "--ledger", "write")
+
+
+def pytest(*arguments):
+    prepare()
+    os.environ.pop("HELPERS_HOST", None)
+    # One thread a worker: two workers share two cores.
+    return environment.call("-m", "pytest", *WORKERS, *arguments, OMP_NUM_THREADS="1")
+
+
+def lint():
+    """Format and check the code, notebooks too."""
+    prepare()
+    return (
+        environment.call("-m", "ruff", "format", ".")
+        or environment.call("-m", "tools.fold")
+        or environment.call("-m", "ruff", "check", ".")
+    )
+
+
+def pdf():
+    """Print the site into _build/pdf/book.pdf."""
+    book()
+    return environment.call("-m", "tools.print_pdf")
+
+
+def zip_():
+    """Pack the site into _build/site.zip: unpack it, open index.html, no server needed."""
+    book()
+    target = ROOT / "_build" / "site.zip"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(path for path in serve.SITE.rglob("*") if path.is_file()):
+            archive.write(path, f"sharp-minima-book/{path.relative_to(serve.SITE).as_posix()}")
+    print(f"_build/site.zip: {target.stat().st_size / 1e6:.1f} MB.")
+
+
+def bench():
+    """Time the helpers beside their peers, print the tables."""
+    prepare("requirements-bench.txt")
+    return environment.call("-m", "benchmarks")
+
+
+def set_repository(url=""):
+    """Point the book at a fork (URL=https://github.com/you/fork)."""
+    prepare()
+    return environment.call("-m", "tools.repository", url or os.environ.get("URL", ""))
+
+
+def clean():
+    """Drop the built site and every cache, keep .venv."""
+    for path in (path for name in LEFT for path in ROOT.glob(name)):
+        shutil.rmtree(path)
+
+
+COMMANDS = {
+    "serve": serve_,
+    "book": book,
+    "notebooks": notebooks,
+    "lab": lab,
+    "test": test,
+    "lint": lint,
+    "pdf": pdf,
+    "zip": zip_,
+    "bench": bench,
+    "ledger": ledger,
+    "set-repository": set_repository,
+    "install": install,
+    "clean": clean,
+    "help": help_,
+}
