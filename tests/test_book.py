@@ -222,9 +222,19 @@ def test_the_list_says_each_command_in_one_line(capsys):
     assert max(map(len, rows)) <= 100
 
 
-def test_an_unknown_command_is_named(capsys):
-    assert commands.main(["serv"]) == 2
-    assert "got 'serv'" in capsys.readouterr().err
+@pytest.mark.parametrize("words", [["serv"], ["serve", "9000"], ["book", "port=9000"]])
+def test_what_is_no_command_is_said_as_it_was_given(words, capsys):
+    assert commands.main(words) == 2
+    assert f"got '{' '.join(words)}'." in capsys.readouterr().err
+
+
+def test_settings_stand_behind_the_command_as_with_make(monkeypatch):
+    for name in ("PORT", "JOBS"):
+        monkeypatch.setenv(name, "")
+    seen = []
+    monkeypatch.setitem(commands.COMMANDS, "serve", lambda: seen.append(serve.wished()))
+    assert commands.main(["serve", "PORT=9001", "JOBS=1"]) == 0
+    assert (seen, os.environ["JOBS"]) == ([9001], "1")
 
 
 def test_the_readmes_commands_are_ones_that_exist():

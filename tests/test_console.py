@@ -125,6 +125,23 @@ def test_a_build_that_fails_ends_with_its_last_words_and_the_place_of_the_log(mo
     assert capsys.readouterr().err == f"{sentence}\nWhole log: _build/build.log\n"
 
 
+def test_a_first_build_says_how_long_it_takes_and_a_second_that_all_is_there(
+    monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setattr(console, "follow", lambda *_: (0, []))
+    monkeypatch.setattr(commands.serve, "SITE", tmp_path / "html")
+    monkeypatch.setattr(environment, "lacking", lambda *names: list(names))
+    monkeypatch.setattr(environment, "ready", lambda *_: None)
+    assert commands.main(["book"]) == 0
+    title, first = capsys.readouterr().out.splitlines()
+    assert title == commands.FIRST
+    assert re.fullmatch(r"\[1/3\] installing into \.venv \.+ 0 s", first)
+    (tmp_path / "html").mkdir()
+    monkeypatch.setattr(environment, "lacking", lambda *_: [])
+    assert commands.main(["book"]) == 0
+    assert capsys.readouterr().out.splitlines() == [commands.TITLE, "[1/3] .venv is ready"]
+
+
 SLOW = """
 import sys, time
 try:

@@ -1,6 +1,7 @@
 """The commands of `book.py`, which `make` calls by the same names."""
 
 import os
+import re
 import shutil
 import sys
 import zipfile
@@ -9,8 +10,11 @@ from tools import ROOT, console, environment, serve
 
 BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
 WORKERS = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+SETTING = re.compile(r"(PORT|JOBS|URL)=(.*)")  # as make takes them, on every system
+TAKES_WORDS = ("test", "set-repository")
 LEFT = ("_build", "build", "*.egg-info", ".pytest_cache", ".ruff_cache", ".hypothesis")
-TITLE = "Sharp Minima Can Generalize: three minutes or more the first time, seconds after that."
+TITLE = "Sharp Minima Can Generalize"
+FIRST = f"{TITLE}: some minutes the first time, seconds after that."
 
 
 def main(arguments):
@@ -18,17 +22,20 @@ def main(arguments):
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # a Windows console may lack our letters
     name, *rest = arguments or ["help"]
-    if name not in COMMANDS:
-        print(f"book.py needs one of {', '.join(COMMANDS)}, got {name!r}.", file=sys.stderr)
+    os.environ.update(found.groups() for found in map(SETTING.fullmatch, rest) if found)
+    words = [word for word in rest if not SETTING.fullmatch(word)]
+    if name not in COMMANDS or (words and name not in TAKES_WORDS):
+        known = f"one of {', '.join(COMMANDS)}, and PORT=, JOBS= or URL= behind it"
+        print(f"book.py needs {known}, got {' '.join(arguments)!r}.", file=sys.stderr)
         return 2
     try:
-        return COMMANDS[name](*rest) or 0
+        return COMMANDS[name](*words) or 0
     except KeyboardInterrupt:
         print("\nStopped. Chapters that had run to their end are kept.", file=sys.stderr)
         return 130
 
 
-def help_(*_):
+def help_():
     """This list."""
     print("make NAME, or python book.py NAME:")
     for name, command in COMMANDS.items():
@@ -42,20 +49,23 @@ def install():
 
 
 def prepare(*more, text="installing into .venv"):
-    """The environment, with what the files `more` ask for; a line where that takes a while."""
+    """The environment, with what the files `more` ask for; True, and a line, if it lacked one."""
     names = ("requirements.txt", *more)
-    if environment.lacking(*names):
+    lacked = environment.lacking(*names)
+    if lacked:
         if environment.reason():
             print(environment.reason(), flush=True)
         with console.step(text):
             environment.ready(*names)
+    return bool(lacked)
 
 
 def book():
     """Run the chapters and build the site into _build/html (JOBS=n chapters at once)."""
-    print(TITLE, flush=True)
+    print(TITLE if serve.SITE.exists() else FIRST, flush=True)
     console.open_log()
-    prepare(text="[1/3] installing into .venv")
+    if not prepare(text="[1/3] installing into .venv"):
+        print("[1/3] .venv is ready", flush=True)
     progress = console.Progress()
     command = [environment.PYTHON, "-c", BUILD, "build", ".", "-W", "--keep-going"]
     status, said = console.follow(command, environment.variables(), progress)
