@@ -45,12 +45,16 @@ def _in(home, wing):
 
 
 def _has_a_docstring(name):
-    """Whether a name has a docstring of its own: a number or a dict has only its type's."""
+    """Whether a name has a docstring of its own: a number, or an alias of dict, has its type's."""
     thing = getattr(helpers, name)
-    return callable(thing) and hasattr(thing, "__qualname__") and bool(thing.__doc__)
+    ours = getattr(thing, "__module__", "").startswith(helpers.__name__)
+    return ours and hasattr(thing, "__qualname__") and bool(thing.__doc__)
 
 
 def escape(_app, _what, _name, _thing, _options, lines):
-    """Our docstrings are plain text: what reStructuredText would read as markup is escaped."""
+    """Our docstrings are plain text: `x` is code, other markup of reStructuredText is escaped."""
     for at, line in enumerate(lines):
-        lines[at] = re.sub(r"([\\*|_`])", r"\\\1", line)
+        parts = re.split(r"`([^`]+)`", line)
+        parts[::2] = [re.sub(r"([\\*|_`])", r"\\\1", text) for text in parts[::2]]
+        parts[1::2] = [rf"\ ``{code}``\ " for code in parts[1::2]]
+        lines[at] = "".join(parts)
