@@ -57,6 +57,7 @@ def cells():
     ask = "## Predict\n\n- **A.** It grows.\n- **B.** It stays.\n\n"
     answer = ":::{dropdown} Answer, after you have chosen\n**B.** It stays at two for ever.\n:::"
     exercise = ":::{exercise} Core, 10 minutes: digits\n:label: ex-a\n\nHow many?\n:::"
+    exercise = f"## Exercises\n\n{exercise}"
     start = ":::{solution-start} ex-a\n:class: dropdown\n:::\n\nCount the zeros of the area."
     return [
         markdown("# Title\n\n**Question.** Why?", chapter=FACTS),
@@ -117,12 +118,18 @@ def test_the_reader_has_every_answer_and_every_answer_is_folded():
     notebook = made("reader")
     text = "\n".join(sources(notebook))
     assert "<details>\n<summary>Answer, after you have chosen</summary>\n\n**B.**" in text
-    assert "<details>\n<summary>Solution</summary>\n\nCount the zeros" in text
+    assert "<details>\n<summary>Solution in words</summary>\n\nCount the zeros" in text
     solution = next(cell for cell in notebook.cells if "13 / 4" in cell.source)
     assert solution.source == f"#@title Solution\n{SOLUTION}"
     assert solution.metadata.jupyter.source_hidden and solution.metadata.cellView == "form"
     assert notebook.cells[3].metadata.predict == [PREDICT]
     assert notebook.cells[-1].source == TEST and notebook.cells[-1].metadata.cellView == "form"
+
+
+@pytest.mark.parametrize("name", editions.EDITIONS)
+def test_where_the_exercises_begin_stands_what_to_do(name):
+    (text,) = [text for text in sources(made(name)) if "## Exercises" in text]
+    assert text.startswith(f"## Exercises\n\n{editions.ANSWER_HERE}\n\n> **Exercise 1 (core")
 
 
 def test_the_student_sees_no_answer_no_key_and_no_hint():
@@ -237,8 +244,8 @@ def test_an_output_that_a_source_keeps_for_nbval_stays(tmp_path):
     found = cells()
     found[5] = new_code_cell("# NBVAL_CHECK_OUTPUT\nflat = 2", metadata={"tags": ["keep_output"]})
     found[5].outputs = [new_output("stream", text="two")]
-    page, _ = planted(found)
-    outputs = stills.outputs(page, executed(tmp_path, found))
+    page, book = planted(found)
+    outputs = stills.outputs(page, book.places, executed(tmp_path, found))
     for drawn in (None, outputs):
         assert made("reader", found, drawn).cells[5].outputs == found[5].outputs
 
@@ -291,10 +298,18 @@ def picture(width=900, height=300):
     return base64.b64encode(file.getvalue()).decode()
 
 
+BOX = (  # as the site's build writes a figure
+    '<figure class="live" id="box">\n<div class="live-panels"><svg><p>no</p></svg></div>\n'
+    '<div class="live-words">\n<p>1 &lt; 2 * 3.</p>\n<p>It costs 5 $.</p>\n</div>\n'
+    "<figcaption>The needle&#x27;s eye.</figcaption>\n"
+    '<script type="application/json" class="live-data">{}</script>\n</figure>'
+)
+
+
 def executed(tmp_path, found):
     """The same cells as the site's build leaves them: widgets, pages, pictures, sentences."""
     run = [new_code_cell(c.source) for c in found if c.cell_type == "code"]
-    figure = {"text/html": "<figure>", "image/png": picture(), "text/plain": "Two boxes."}
+    figure = {"text/html": BOX, "image/png": picture(), "text/plain": "Two boxes."}
     widget = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "Box()"}
     run[2].outputs = [new_output("display_data", data) for data in (figure, widget)]
     run[3].outputs = [
@@ -308,24 +323,43 @@ def executed(tmp_path, found):
 
 
 def test_a_figure_leaves_its_picture_and_a_sentence_stays(tmp_path):
-    page, _ = planted(cells())
-    outputs = stills.outputs(page, executed(tmp_path, page.cells))
+    page, book = planted(cells())
+    outputs = stills.outputs(page, book.places, executed(tmp_path, page.cells))
     text = stills.fit(made("reader", page.cells, outputs))
     shown = [cell.get("outputs", []) for cell in json.loads(text)["cells"]]
-    assert [list(o["data"]) for o in shown[4]] == [["image/png", "text/plain"]]
+    assert [list(o["data"]) for o in shown[4]] == [["image/png", "text/plain"], ["text/markdown"]]
     assert [o["data"] for o in shown[5]] == [{"text/markdown": ["It is 2."]}]
-    assert sum(map(len, shown)) == 2 and "widget" not in text
+    assert sum(map(len, shown)) == 3 and "widget" not in text
     image = Image.open(io.BytesIO(base64.b64decode("".join(shown[4][0]["data"]["image/png"]))))
     assert image.mode == "P"
     assert len(text.encode()) <= stills.MOST_BYTES < len(picture())
 
 
+def test_below_a_picture_stand_its_words_its_caption_and_where_it_moves(tmp_path):
+    page, book = planted(cells())
+    outputs = stills.outputs(page, book.places, executed(tmp_path, page.cells))
+    drawn, below = outputs[2]
+    assert drawn.metadata["image/png"] == {"width": round(900 * 110 / 144), "alt": "Two boxes."}
+    assert below.data["text/markdown"] == (
+        "1 \\< 2 \\* 3.\n\nIt costs 5 \\$.\n\n*The needle's eye.*\n\n"
+        f"[Move this figure on the site](https://owner.github.io/name/{NAME}.html#box), "
+        "or run all cells and move it here."
+    )
+
+
+def test_a_figure_without_knobs_is_not_said_to_move(tmp_path):
+    _, book = planted(cells())
+    still = {"text/html": BOX.replace("live-data", ""), "image/png": picture()}
+    below = stills.kept({"data": still}, NAME, book.places)[1]
+    assert below.data["text/markdown"].endswith("*The needle's eye.*")
+
+
 def test_pictures_of_another_source_are_not_taken(tmp_path):
-    page, _ = planted(cells())
+    page, book = planted(cells())
     folder = executed(tmp_path, page.cells)
     page.cells[5].source = "flat = 3"
-    assert stills.outputs(page, folder) is None
-    assert stills.outputs(page, tmp_path / "nothing") is None
+    assert stills.outputs(page, book.places, folder) is None
+    assert stills.outputs(page, book.places, tmp_path / "nothing") is None
 
 
 def test_without_pictures_one_sentence_says_what_to_run(tmp_path, monkeypatch, capsys):
@@ -367,7 +401,7 @@ def page(request, whole):
 @pytest.fixture(scope="module")
 def both(page, whole):
     """The two editions of a page of the book, as written to the disk and read again."""
-    outputs = stills.outputs(page)
+    outputs = stills.outputs(page, whole.places)
     texts = [stills.fit(editions.edition(page, whole, name, outputs)) for name in editions.EDITIONS]
     return [nbformat.reads(text, as_version=4) for text in texts]
 

@@ -187,6 +187,12 @@ def test_a_page_in_the_old_form_keeps_every_cell():
     assert cells(for_site.for_site(old, OLD)) == cells(old)
 
 
+def test_a_reader_of_the_site_is_told_how_an_answer_is_written():
+    text = notebook(("markdown", TITLE, {}), ("markdown", "## Exercises\n\nCount.", {}))
+    made = cells(for_site.for_site(text, PAGE))[-1]
+    assert made.source == f"## Exercises\n\n{for_site.ANSWER_THERE}\n\nCount."
+
+
 def cells(text):
     return nbformat.reads(text, as_version=4).cells
 

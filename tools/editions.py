@@ -24,6 +24,7 @@ RULES = (
 )
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({address})"
 SITE = "[this page on the site]({address}) · run all cells, and the figures move"
+ANSWER_HERE = "Write your answer in place of `None` and run the cell: one line says if it is right."
 FORM = {"cellView": "form", "jupyter": {"source_hidden": True}}
 NO_PICTURES = "no pictures in {count} of {all} notebooks: run make book first"
 
@@ -58,11 +59,12 @@ def _markdown(page, book, name, at, cell, pieces):
     here, made = _here(page, book, name, cell), []
     for text, solving in pieces:
         if solving and text.strip() and name == "reader":
-            made.append(fold("Solution", text, here))
+            made.append(fold("Solution in words", text, here))
         elif not solving:
             made.append(plain(chapter_tables.fill(text, here.page), here))
     source = "\n\n".join(filter(None, made))
     source = _with_lead_in(source, page, book, name) if at == 1 else source
+    source = for_site.with_invitation(source, ANSWER_HERE)
     return new_markdown_cell(source, id=cell.id, metadata=_kept(cell, name))
 
 
@@ -130,7 +132,7 @@ def make(book):
     """({path: text} of every edition, how many pages have no pictures, the faults found)."""
     texts, bare, faults = {}, 0, []
     for page in book.notebooks():
-        outputs = stills.outputs(page)
+        outputs = stills.outputs(page, book.places)
         bare += outputs is None
         try:
             for name in EDITIONS:

@@ -18,6 +18,11 @@ TITLE = re.compile(r"^# .+\n?", re.M)
 FOLD_TITLE = re.compile(r"#@title +(.+?) *(?:\n+|$)")
 LEAD_IN = "\n:::{{div}} lead-in\n{words}\n:::\n"
 BADGE = "[![Open in Colab](/book/_static/colab.svg)]({address})"  # our own picture, no other host
+EXERCISES = re.compile(r"^## Exercises\n", re.M)
+ANSWER_THERE = (
+    "The badge under the title opens this page as a notebook. "
+    "There you write your answer in place of `None` and run the cell: one line says if it is right."
+)
 SCRIPT = '<script type="application/json" class="predict">{data}</script>'
 # myst-nb gives each fold this label, which would hide its own words from a screen reader.
 UNNAMED = '<summary aria-label="Toggle hidden content">'
@@ -65,6 +70,7 @@ def for_site(text, docname):
         if at == 1:
             source = with_lead_in(source, docname, cell["metadata"].get("chapter", {}))
         source = chapter_tables.fill(source, docname)
+        source = with_invitation(source, ANSWER_THERE)
         if questions := cell["metadata"].get("predict"):
             source = with_answers(source, questions, f"{docname}.ipynb cell {at}")
         cell["source"] = source
@@ -99,6 +105,11 @@ def with_lead_in(source, docname, facts):
     badge = BADGE.format(address=repository.colab(repository.address()[0], docname))
     words = "\n\n".join(filter(None, [lead_in(docname, facts), badge]))
     return TITLE.sub(lambda title: title[0] + LEAD_IN.format(words=words), source, count=1)
+
+
+def with_invitation(source, words):
+    """The cell with what a reader does here, where its exercises begin."""
+    return EXERCISES.sub(lambda heading: f"{heading[0]}\n{words}\n", source)
 
 
 def with_answers(source, questions, where):
