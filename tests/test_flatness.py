@@ -340,3 +340,15 @@ def test_a_point_that_is_not_critical_is_refused_with_its_slope():
     case = build([3, 4, 1], 0, where="off")
     with pytest.raises(ValueError, match=r"needs a critical point, got ‖∇L‖ = \d"):
         predicted_eps_sharpness(case.loss, case.params, 1e-3)
+
+
+def test_at_a_saddle_that_falls_faster_than_it_rises_the_prediction_is_refused():
+    params = {"w": torch.zeros(2, dtype=torch.float64)}
+
+    def saddle(falls):
+        return lambda p: 1 - falls * p["w"][0] ** 2 / 2 + p["w"][1] ** 2 / 2
+
+    with pytest.raises(ValueError, match="needs a minimum, got eigenvalues up to 1"):
+        predicted_eps_sharpness(saddle(4.0), params, 0.1)
+    rise = 0.1**2 / 2  # along the second weight, where a saddle that falls more slowly is highest
+    assert predicted_eps_sharpness(saddle(0.5), params, 0.1) == pytest.approx(rise / 2)

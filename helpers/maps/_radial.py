@@ -18,8 +18,10 @@ def radial_power(theta_hat: Tensor, a: float, b: float) -> Bijection:
     """Return the map η − θ̂ = (‖θ − θ̂‖² + b)^a (θ − θ̂) of Figure 5, with its numerical inverse.
 
     ψ(r) = r (r² + b)^a has ψ'(r) = (r² + b)^(a−1) ((1 + 2a) r² + b) > 0 for a > −1/2: a bijection.
-    A minimum at θ̂ keeps its place and its Hessian becomes b^(−2a) H: a < 0 flattens it, a > 0
-    sharpens it. g = `forward` (η ↦ θ) solves ψ(r) = ‖η − θ̂‖ by Newton's method.
+    A minimum at θ̂ keeps its place and its Hessian becomes b^(−2a) H: for b < 1 a negative a
+    flattens it and a positive one sharpens it. g = `forward` (η ↦ θ) solves ψ(r) = ‖η − θ̂‖ by
+    Newton's method; for b = 0 it is a power map too, and at θ̂ its Jacobian is zero (a < 0) or
+    infinite (a > 0), which `pull_back` refuses.
 
     Raises:
         ValueError: a <= −1/2, b < 0, or not finite.
@@ -32,6 +34,12 @@ def radial_power(theta_hat: Tensor, a: float, b: float) -> Bijection:
     if not (math.isfinite(b) and b >= 0):
         raise ValueError(
             f"radial_power needs a finite b >= 0, got {b}: (r^2 + b)^a has no real value at r = 0."
+        )
+
+    if b == 0:
+        return Bijection(
+            lambda eta: theta_hat + _power(_offset(eta, theta_hat), -a / (1 + 2 * a)),
+            lambda theta: theta_hat + _power(_offset(theta, theta_hat), a),
         )
 
     def inverse(theta: Tensor) -> Tensor:
@@ -50,8 +58,9 @@ def radial_map(theta_hat: Tensor, *, r_hat: float, rho: float, delta: float) -> 
 
     At θ̂ the Jacobian of g⁻¹ is (ρ/r̂) I, so a minimum there gets the Hessian (r̂/ρ)² H: ρ < r̂
     sharpens, ρ > r̂ flattens, by any factor. Outside the ball B₂(θ̂, δ) the map is the identity, so
-    a few of them around different minima rank these minima by flatness in any order. The inverse
-    is a map of the same family, ρ and r̂ exchanged. Not smooth on the spheres r = r̂ and r = δ.
+    a few of them around different minima rank these by flatness in any order, where no Hessian is
+    zero. The inverse is a map of the same family, ρ and r̂ exchanged. Not smooth on the spheres
+    r = r̂ and r = δ.
 
     Raises:
         ValueError: not 0 < r_hat < delta, or not 0 < rho < delta.
@@ -92,6 +101,15 @@ def _offset(z: Tensor, centre: Tensor) -> Tensor:
 
 def _square(u: Tensor) -> Tensor:
     return u.square().sum(-1, keepdim=True)  # (…, 1), r² without a root: smooth at r = 0
+
+
+def _power(u: Tensor, c: float) -> Tensor:
+    """Return ‖u‖^(2c) u for c > −1/2; at u = 0 that is 0, with the Jacobian 0, I or none."""
+    r2 = _square(u)
+    away = torch.where(r2 > 0, r2, 1.0) ** c * u
+    if c >= 0:
+        return torch.where(r2 > 0, away, u if c == 0 else 0 * u)
+    return torch.where(r2 > 0, away, torch.where(r2 > 0, 1.0, u).abs() ** (1 + 2 * c))
 
 
 def _solve_square(p: Tensor, a: float, b: float) -> Tensor:

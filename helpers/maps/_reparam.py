@@ -134,7 +134,7 @@ def scale_direction(params: Params, alpha: float, *, name: str = "theta1") -> Pa
     """Return T'_α: v ↦ αv, the paper's symmetry of weight normalization, which leaves w as it is.
 
     ∇_v L(αv) = ∇_v L(v)/α and Hess_vv(αv) = Hess_vv(v)/α²: sharp and flat without limit, with
-    respect to v. The paper prints α ≠ 0; α < 0 turns w around, so α > 0 is what holds.
+    respect to v. A negative α turns w around, so α > 0 is needed.
 
     Raises:
         ValueError: α <= 0 or not finite, or no such direction.
