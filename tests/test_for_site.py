@@ -175,6 +175,16 @@ def first_cell(text):
     return "".join(json.loads(text)["cells"][0]["source"])
 
 
+def test_a_formula_and_its_comma_are_held_together():
+    formula = r'<span class="math notranslate nohighlight">\(t = 0\)</span>'
+    context = {"body": f"<p>raw ({formula}), then {formula} and {formula}.</p>"}
+    for_site.hold_marks(None, None, None, context, None)
+    first, second = (
+        f'<span class="held">{words}</span>' for words in (f"({formula}),", f"{formula}.")
+    )
+    assert context["body"] == f"<p>raw {first} then {formula} and {second}</p>"
+
+
 @pytest.mark.parametrize("name", [FRONT, "book/argument/volume_is_infinite"])
 def test_a_page_that_states_no_times_has_a_badge_and_no_lead_in(name):
     made = first_cell(for_site.for_site(chapter(minutes=None), name))
@@ -187,10 +197,11 @@ def test_a_page_in_the_old_form_keeps_every_cell():
     assert cells(for_site.for_site(old, OLD)) == cells(old)
 
 
-def test_a_reader_of_the_site_is_told_how_an_answer_is_written():
-    text = notebook(("markdown", TITLE, {}), ("markdown", "## Exercises\n\nCount.", {}))
+@pytest.mark.parametrize("rest", ["\n\nCount.", ""])
+def test_a_reader_of_the_site_is_told_how_an_answer_is_written(rest):
+    text = notebook(("markdown", TITLE, {}), ("markdown", f"## Exercises{rest}", {}))
     made = cells(for_site.for_site(text, PAGE))[-1]
-    assert made.source == f"## Exercises\n\n{for_site.ANSWER_THERE}\n\nCount."
+    assert made.source == f"## Exercises\n\n{for_site.ANSWER_THERE}{rest}"
 
 
 def cells(text):

@@ -18,12 +18,15 @@ TITLE = re.compile(r"^# .+\n?", re.M)
 FOLD_TITLE = re.compile(r"#@title +(.+?) *(?:\n+|$)")
 LEAD_IN = "\n:::{{div}} lead-in\n{words}\n:::\n"
 BADGE = "[![Open in Colab](/book/_static/colab.svg)]({address})"  # our own picture, no other host
-EXERCISES = re.compile(r"^## Exercises\n", re.M)
+EXERCISES = re.compile(r"^## Exercises$", re.M)
 ANSWER_THERE = (
     "The badge under the title opens this page as a notebook. "
     "There you write your answer in place of `None` and run the cell: one line says if it is right."
 )
 SCRIPT = '<script type="application/json" class="predict">{data}</script>'
+MATH = re.compile(
+    r'([(\[“]?)(<span class="math notranslate nohighlight">[^<]*</span>)([.,;:?!)\]”]*)'
+)
 # myst-nb gives each fold this label, which would hide its own words from a screen reader.
 UNNAMED = '<summary aria-label="Toggle hidden content">'
 
@@ -36,6 +39,7 @@ def setup(app):
     app.connect("doctree-read", name_folds)
     app.connect("html-page-context", open_edition, priority=900)  # the theme's buttons are there
     app.connect("html-page-context", speak_names)
+    app.connect("html-page-context", hold_marks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -109,7 +113,7 @@ def with_lead_in(source, docname, facts):
 
 def with_invitation(source, words):
     """The cell with what a reader does here, where its exercises begin."""
-    return EXERCISES.sub(lambda heading: f"{heading[0]}\n{words}\n", source)
+    return EXERCISES.sub(lambda heading: f"{heading[0]}\n\n{words}", source)
 
 
 def with_answers(source, questions, where):
@@ -154,3 +158,14 @@ def speak_names(_app, _page, _template, context, _doctree):
     """A screen reader hears what a fold holds."""
     if "body" in context:
         context["body"] = context["body"].replace(UNNAMED, "<summary>")
+
+
+def hold_marks(_app, _page, _template, context, _doctree):
+    """A formula in a line keeps the marks beside it: no line begins with a comma."""
+    if "body" in context:
+        context["body"] = MATH.sub(_held, context["body"])
+
+
+def _held(found):
+    before, _, after = found.groups()
+    return f'<span class="held">{found[0]}</span>' if before or after else found[0]
