@@ -188,3 +188,38 @@ def test_a_module_that_cannot_be_traced_is_one_sentence():
         find_symmetries(Branches())
     with pytest.raises(ValueError, match="there is no such layer"):
         rescale(convolutional(), {"99": 2.0})
+
+
+def through(step):
+    """Return two linear layers with a rectifier and a step of one's own between them."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up, self.down = nn.Linear(4, 6), nn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.down(step(torch.relu(self.up(x))))
+
+    return Net().double()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda h: h * h,
+        lambda h: h.mul(h),
+        lambda h: torch.mul(h, h),
+        lambda h: h / (h + 1),
+        lambda h: torch.div(h, 0.5, rounding_mode="floor"),
+        lambda h: 2 / (1 + h),
+    ],
+)
+def test_a_signal_that_meets_itself_or_is_rounded_is_refused(step):
+    found = find_symmetries(through(step))
+    assert not found.found and {r.up for r in found.refused} >= {"up"}
+
+
+@pytest.mark.parametrize("step", [lambda h: h * 2, lambda h: h / 3, lambda h: h.mul(0.5)])
+def test_a_number_beside_the_signal_lets_the_factor_through(step):
+    assert {s.up for s in find_symmetries(through(step)).found} == {"up"}

@@ -49,7 +49,9 @@ def lets_through(node: fx.Node, layer: nn.Module | None, carried: int) -> bool:
 
 def _by_a_number(node: fx.Node) -> bool:
     """Return whether the step is z · number or z / number (number / z divides c instead)."""
-    return node.target in SCALARS and isinstance(node.args[0], fx.Node)
+    first, *rest = node.args
+    number = isinstance(first, fx.Node) and not any(isinstance(arg, fx.Node) for arg in rest)
+    return node.target in SCALARS and number and not node.kwargs  # a rounded quotient is none
 
 
 def _terms(node: fx.Node) -> tuple:
@@ -84,7 +86,7 @@ def why_not(node: fx.Node, layer: nn.Module | None, carried: int) -> str:
         return "its output is the prediction, which would be multiplied"
     if node.target in SUMS:
         return f"{name_of(node, layer)} joins it with a branch that is not multiplied"
-    if node.target in BILINEAR and carried > 1:
+    if node.target in BILINEAR and (carried > 1 or len(node.all_input_nodes) == 1):
         return f"{name_of(node, layer)} multiplies it with itself, which squares the factor"
     at = f"{name_of(node, layer)}" + (f" at {node.target}" if layer is not None else "")
     if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)) and not layer.training:
