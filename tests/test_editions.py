@@ -109,7 +109,7 @@ def test_the_first_cell_says_place_times_and_where_else_the_page_is():
 
 def test_the_install_cell_and_the_metadata_name_the_commit():
     notebook = made("reader")
-    assert f"pip install -q git+{URL}@abc123" in notebook.cells[1].source
+    assert f'"git+{URL}@abc123"' in notebook.cells[1].source
     edition = {"name": "reader", "commit": "abc123", "tree": "as committed"}
     assert notebook.metadata.edition == edition and notebook.metadata.kernelspec.name == "python3"
 

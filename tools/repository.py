@@ -16,11 +16,55 @@ from tools import ROOT
 ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
 FIRST_CELL = """\
 #@title Fetch the book's helpers (on Colab)
-# Once; torch and numpy stay as they are.
+# Once; torch and numpy stay as they are. PyPI's package helpers is another one.
 import importlib.util
+import shutil
+import site
+import subprocess
+import sys
 
-if importlib.util.find_spec("helpers") is None:
-    %pip install -q git+{url}"""
+
+def stranger():  # where helpers lie that are not the book's; None for the book's, "" for none
+    importlib.invalidate_caches()
+    try:
+        found = importlib.import_module("helpers")
+    except ModuleNotFoundError:
+        return ""
+    if hasattr(found, "GROUPS"):
+        return None
+    del sys.modules["helpers"]
+    return found.__file__ or "a folder"
+
+
+def install(*options):  # what went wrong, or ""
+    source = "git+{url}"
+    if not shutil.which("git"):
+        source = "{zip}"
+    pip = [sys.executable, "-m", "pip", "install"]
+    if importlib.util.find_spec("pip") is None:  # as in the environments of uv
+        if not shutil.which("uv"):
+            return "there is neither pip nor uv here"
+        pip = ["uv", "pip", "install", "--python", sys.executable]
+    command = [*pip, "-q", *options, source]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    if site.ENABLE_USER_SITE:  # where pip installs if the environment is read-only
+        site.addsitedir(site.getusersitepackages())
+    said = [line.strip() for line in done.stderr.splitlines()]
+    said = [x for start in ("fatal:", "ERROR:", "error:") for x in said if x.startswith(start)]
+    return (said or ["pip failed"])[0] if done.returncode else ""
+
+
+where, fault = stranger(), ""
+for options in ((), ("--force-reinstall", "--no-deps")):  # again if only their files are gone
+    if where is not None and not where.endswith(".py") and not fault:
+        fault = install(*options)
+        where = stranger()
+if where and where.endswith(".py"):
+    cure = "uninstall PyPI's helpers" if "-packages" in where else "rename it or move this notebook"
+    raise ImportError(f"{{where}} is not the book's helpers: {{cure}}, restart, run this again.")
+if where is not None:
+    fault = fault or "Python does not see them before a restart"
+    raise ImportError(f"The book's helpers did not come ({{fault}}): run this again online.")"""
 EDITIONS = "notebooks"  # the branch to which the publishing workflow pushes the editions
 
 
@@ -36,8 +80,13 @@ def address():
 
 
 def first_cell(url):
-    """The text of every notebook's first code cell."""
-    return FIRST_CELL.format(url=url)
+    """The text of every notebook's first code cell, which fetches `url` or `url@commit`.
+
+    With git if it is there, since that finds private forks too; else from the zip of the commit,
+    or of the newest.
+    """
+    place, _, commit = url.partition("@")
+    return FIRST_CELL.format(url=url, zip=f"{place}/archive/{commit or 'HEAD'}.zip")
 
 
 def site(url):
