@@ -276,6 +276,16 @@ def test_a_student_who_writes_into_the_arguments_spoils_nothing(capsys):
     assert check_map(halves)
 
 
+def test_a_function_of_many_points_is_compared_without_a_list_of_them(capsys, monkeypatch):
+    many = torch.zeros(200_000, 2)
+    wrong = {(lambda x: 1.0): "one.", (lambda x: 2.0): "two."}
+    mean = exercise(
+        "ex-mean", kind="function", truth=torch.mean, at=(many,), hint=HINT, wrong=wrong
+    )
+    monkeypatch.setattr("helpers.live._exercises.shown", lambda args: pytest.fail("made a list"))
+    assert mean(lambda x: x.mean()) and not mean(lambda x: 3.0) and not mean(lambda x: 1.0)
+
+
 def test_an_answer_that_cannot_be_asked_anything_gets_a_line(capsys):
     said = "Not yet: I could not read your answer: RuntimeError: leave me alone.\n"
     assert not made("number")(Hostile())
