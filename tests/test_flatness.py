@@ -352,3 +352,13 @@ def test_at_a_saddle_that_falls_faster_than_it_rises_the_prediction_is_refused()
         predicted_eps_sharpness(saddle(4.0), params, 0.1)
     rise = 0.1**2 / 2  # along the second weight, where a saddle that falls more slowly is highest
     assert predicted_eps_sharpness(saddle(0.5), params, 0.1) == pytest.approx(rise / 2)
+
+
+def test_every_input_counts_in_the_mean_description_length():
+    case = build([3, 4, 2], 0)
+    X = torch.randn(70, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    X[32:] *= 100  # the first thirty-two would say something else
+    boxes = [hs_box(case.f, case.params, x, 1e-3) for x in X]
+    mean = sum(float(-box[box.isfinite()].log().sum()) for box in boxes) / len(X)
+    loss = squared_error(case.f, X, torch.zeros(70, 2, dtype=torch.float64))
+    assert hs_description_length(loss, case.params, 1e-3) == pytest.approx(mean, rel=1e-12)

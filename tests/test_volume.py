@@ -244,3 +244,23 @@ def test_the_first_layer_has_to_exist():
         disjoint_alpha({"theta1": torch.ones(1, 1)}, 0.5, up="theta9")
     with pytest.raises(ValueError, match="disjoint_alpha needs finite parameters, got 1"):
         disjoint_alpha({"theta1": torch.full((1, 1), NAN)}, 0.5)
+
+
+def test_the_water_passes_through_the_faces_of_cells_and_not_through_corners():
+    params = {
+        "w": torch.ones(2, dtype=torch.float64)
+    }  # low in two quarters that meet at the origin
+    loss = lambda p: torch.relu(-p["w"].prod())  # noqa: E731
+    window = (torch.tensor([-3.0, -3.0]), torch.tensor([1.0, 1.0]))  # −2 to 2, twenty cells a side
+    found = volume_flatness(loss, params, 1e-6, window=window, points=20)
+    assert found.value == pytest.approx(4) and int(found.inside.sum()) == 100
+
+
+@pytest.mark.parametrize("points", [20, 21])
+def test_the_lake_starts_in_the_cell_that_holds_theta(points):
+    loss, params = bowl([1e9, 1e9])
+    window = (torch.tensor([-0.31, -1.03]), torch.tensor([1.7, 0.52]))
+    found = volume_flatness(loss, params, 1e-9, window=window, points=points)  # one cell is low
+    assert int(found.inside.sum()) == 1
+    for axis, place in zip(found.axes, np.argwhere(np.asarray(found.inside))[0]):
+        assert place == int(np.abs(np.asarray(axis)).argmin())
