@@ -7,7 +7,7 @@ and break it in one place each, so that a rule which lets everything pass is fou
 import pytest
 from nbformat.v4 import new_code_cell as code
 from nbformat.v4 import new_markdown_cell as text
-from nbformat.v4 import new_notebook
+from nbformat.v4 import new_notebook, new_raw_cell
 
 from tools import ROOT, chapter_rules, contract, fold, pages, repository
 
@@ -227,6 +227,21 @@ FAULTS = {
         ],
         "cell 5 draws with y_a, which cell 24 rebinds",
     ),
+    "raw cell": (
+        lambda page: page.cells.insert(FIGURE, new_raw_cell("x")),
+        "cell 5 is of the kind 'raw'",
+    ),
+    "pasted": (
+        lambda page: page.cells[CLAIM].update(attachments={"a.png": {}}),
+        "cell 6 has a picture pasted in",
+    ),
+    "word with a tag": (keys(CLAIM, tags=["hide-imput"]), "cell 6 has the tag 'hide-imput'"),
+    "inner box": (typed("- a\n\n  :::{note}\n  b\n  :::"), "cell 6 has ':::{note}': a directive"),
+    "filled in": (typed("It is {{ x }}."), "cell 6 has '{{ x }}': only Sphinx"),
+    "quotes": (typed("<a href='x.html'>x</a>"), "so that the link is followed"),
+    "link below": (typed("[x][1]\n\n[1]: x.ipynb"), "cell 6 has '[1]: x.ipynb': write the"),
+    "image": (typed("![x](y.png)"), "cell 6 has '![x](y.png)': draw pictures"),
+    "picture": (typed('<img src="y.png">'), "draw pictures in a code cell"),
     "code first": (lambda page: page.cells.insert(FIGURE, code("x")), "cell 5 shows code before"),
     "scrap": (plant(SHOWN, 'x = (\n    "A long sentence goes on "\n    "by "\n)'), "at the scrap"),
     "role": (plant(SHOWN, 'x = "see {ref}`a`"'), "cell 7 has a role or a relative link"),

@@ -61,11 +61,44 @@ def no_outputs(page):
             yield f"{page.where(at)} needs both # NBVAL_CHECK_OUTPUT and an output, or neither."
 
 
+def cells_are_plain(page):
+    """A cell is Markdown or code, and holds no picture; a tag is one that something reads."""
+    for at, cell in enumerate(page.cells, 1):
+        if cell.cell_type not in ("markdown", "code"):
+            yield f"{page.where(at)} is of the kind {cell.cell_type!r}, which no edition shows."
+        if cell.get("attachments"):
+            yield f"{page.where(at)} has a picture pasted in: draw it in a code cell."
+        for tag in sorted(tags(cell) - TAGS):
+            yield f"{page.where(at)} has the tag {tag!r}, which nothing reads."
+
+
+ONE_HOST = {
+    r"^[ \t>]+:{3,}\{.*": "a directive begins its line, or no edition reads it",
+    r"\{\{.*?\}\}": "only Sphinx fills that in",
+    r"<a [^>]*href=[^\"][^>]*": 'write href="…", so that the link is followed',
+    r"^ *\[[^\]\n]+\]: .*": "write the address in the link itself",
+    r"!\[[^\n]*|<img [^>]*": "draw pictures in a code cell, so that every host has them",
+}
+
+
+def every_host_reads_it(page):
+    """No Markdown that one host alone would show, and no link that the editions would miss."""
+    for at, cell in page.markdown():
+        for pattern, advice in ONE_HOST.items():
+            for found in re.finditer(pattern, _without_code(cell.source), re.M):
+                yield f"{page.where(at)} has {found[0].strip()[:40]!r}: {advice}."
+
+
+def _without_code(text):
+    """The text without code and formulas."""
+    for pattern in (NOT_PROSE[0], NOT_PROSE[3], *NOT_PROSE[1:3]):
+        text = pattern.sub(" ", text)
+    return text
+
+
 def folded_everywhere(page):
     """A cell that the site folds is folded in Jupyter (source_hidden) and in Colab (a form)."""
     for at, cell in page.code():
-        for tag in sorted(tags(cell) - TAGS):
-            yield f"{page.where(at)} has the tag {tag!r}, which nothing reads."
         if not tags(cell) & FOLDED:
             continue
         if not re.match(r"#@title [A-Z]\S*( \S+)*$", cell.source.partition("\n")[0]):
@@ -299,9 +332,22 @@ def literals(call):
 
 EVERY_PAGE = (fences_close, colons_not_backticks, numbers_come_from_the_run)
 EVERY_NOTEBOOK = (
-    *(first_cells, kernel, no_outputs, folded_everywhere, one_front_door, no_raw_interact),
+    *(
+        first_cells,
+        kernel,
+        no_outputs,
+        cells_are_plain,
+        folded_everywhere,
+        one_front_door,
+        no_raw_interact,
+    ),
     *(figures_have_words, figure_cells_only_draw, figures_stay_alive),
-    *(sentences_break_at_their_ends, strings_are_plain_markdown, answers_stay_hidden),
+    *(
+        every_host_reads_it,
+        sentences_break_at_their_ends,
+        strings_are_plain_markdown,
+        answers_stay_hidden,
+    ),
     *chapter_rules.EXERCISE_RULES,
 )
 

@@ -19,7 +19,8 @@ from tools.whole_book import read_book
 TARGET = ROOT / "_build" / "notebooks"
 EDITIONS = ("reader", "student")
 RULES = (
-    *(contract.kernel, contract.no_outputs, contract.folded_everywhere, contract.fences_close),
+    *(contract.kernel, contract.no_outputs, contract.cells_are_plain, contract.folded_everywhere),
+    *(contract.fences_close, contract.every_host_reads_it),
     *(contract.strings_are_plain_markdown, student.missing),
 )
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({address})"
