@@ -172,3 +172,13 @@ def test_a_relu_net_written_as_a_module_has_the_same_trace():
     loss = Loss(f, case.X, case.loss.y, case.loss.criterion)
     ours = sum(layer_traces(case.loss, case.params).values())
     assert trace(loss, params).value == pytest.approx(ours, rel=1e-12)
+
+
+def test_a_unit_without_incoming_weights_has_no_curvature_to_give():
+    """Its input is exactly zero on every example, where the rectifier's slope counts as zero."""
+    case = build([3, 4, 2], 0)
+    params = {name: block.clone() for name, block in case.params.items()}
+    params["theta1"][:, 1] = 0
+    found, truth = layer_traces(case.loss, params), block_traces(case.loss, params)
+    for name, value in truth.items():
+        assert found[name] == pytest.approx(value, rel=1e-11)

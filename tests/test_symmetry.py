@@ -291,6 +291,8 @@ def test_the_product_must_be_one():
     params = build([2, 2, 2, 1], 0).params
     with pytest.raises(ValueError, match=r"factors with product 1, got 6: the output would"):
         scale_layers(params, {"theta1": 2.0, "theta3": 3.0})
+    with pytest.raises(ValueError, match="needs"):  # a little off is off: f would be a little off
+        scale_layers(params, {"theta1": 2.0, "theta3": 0.5 * (1 + 1e-6)})
     with pytest.raises(ValueError, match="needs layers among theta1, theta2, theta3, got 'b1'"):
         scale_layers(params, {"b1": 1.0})
 
