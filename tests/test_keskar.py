@@ -215,3 +215,12 @@ def test_impossible_starts_are_refused(starts):
     case = build([2, 2, 1], 0)
     with pytest.raises(ValueError, match=r"needs at least one start, of shape \(6,\), got"):
         keskar_sharpness(case.loss, case.params, 0.1, starts=starts)
+
+
+def test_the_search_stops_after_as_many_iterations_as_are_asked_for():
+    case = build([6, 10, 2], 0)
+    searches = [
+        keskar_sharpness(case.loss, case.params, 0.3, iterations=k, starts=1) for k in (1, 3, 10)
+    ]
+    for fewer, more in pairwise(searches):
+        assert more.evaluations > fewer.evaluations and more.value > fewer.value
