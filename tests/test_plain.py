@@ -84,6 +84,9 @@ INLINE = {
     "[paper](https://arxiv.org/abs/1)": "[paper](https://arxiv.org/abs/1)",
     "{cite:t}`dinh2017sharp` say": f"[Dinh et al. (2017)]({DINH}) say",
     "so {cite:p}`dinh2017sharp`.": f"so ([Dinh et al., 2017]({DINH})).",
+    "so {cite}`neyshabur2015path`.": (
+        "so ([Neyshabur et al., 2015](https://arxiv.org/abs/1506.02617))."
+    ),
     "{cite:t}`hochreiter1997flat`": (
         f"[Hochreiter and Schmidhuber (1997)]({SITE}/book/references.html)"
     ),

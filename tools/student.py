@@ -80,7 +80,6 @@ def missing(page):
             continue
         bound = needs.binds(cell.source)
         own = needs.needs(cell.source) & answers - given
-        own -= bound if at not in starting else set()
         for name in sorted(own):
             yield f"{page.where(at)} needs {name}, which only a solution gives."
         given |= bound if at not in starting else set()
