@@ -9,6 +9,7 @@ import io
 import json
 import re
 import subprocess
+import tokenize
 
 import nbformat
 import numpy as np
@@ -132,6 +133,13 @@ def test_where_the_exercises_begin_stands_what_to_do(name):
     assert text.startswith(f"## Exercises\n\n{editions.ANSWER_HERE}\n\n> **Exercise 1 (core")
 
 
+def test_imported_names_stand_side_by_side():
+    found = cells()
+    found[2].source = "#@title Imports\nfrom helpers import (\n    alpha_scale,\n    explore,\n)"
+    source = made("reader", found).cells[2].source
+    assert source == "#@title Imports\nfrom helpers import (\n    alpha_scale, explore,\n)"
+
+
 def test_the_student_sees_no_answer_no_key_and_no_hint():
     text = nbformat.writes(made("student"))
     told = ["**B.** It stays at", '"keys"', "-3.25", "count the zeros", "Count the zeros"]
@@ -164,11 +172,13 @@ def test_a_kept_cell_that_needs_a_solution_is_named():
     found = cells()
     found.insert(12, new_code_cell("flat + extra"))
     found.insert(13, new_code_cell("def later():\n    return digits"))
+    found.insert(14, new_code_cell("extra += 1"))
     with pytest.raises(Fault) as refused:
         made("student", found)
     assert str(refused.value).splitlines() == [
         f"{NAME}.ipynb cell 13 needs extra, which only a solution gives.",
         f"{NAME}.ipynb cell 14 needs digits, which only a solution gives.",
+        f"{NAME}.ipynb cell 15 needs extra, which only a solution gives.",
     ]
 
 
@@ -438,7 +448,13 @@ def test_the_reader_has_every_line_of_code(page, both):
     code = {cell.id: cell.source for cell in both[0].cells}
     for _, cell in page.code():
         if "setup" not in pages.tags(cell):
-            assert code[cell.id].removeprefix("#@title Solution\n") == cell.source
+            assert tokens(code[cell.id].removeprefix("#@title Solution\n")) == tokens(cell.source)
+
+
+def tokens(source):
+    """What Python and a reader see, whatever line it stands on; a name's line breaks aside."""
+    found = tokenize.generate_tokens(io.StringIO(source).readline)
+    return [(t.type, t.string) for t in found if t.type != tokenize.NL]
 
 
 def test_no_line_of_a_solution_stands_in_the_students_edition(page, both):

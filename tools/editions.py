@@ -7,6 +7,7 @@ no solution and no key. Nothing is run: pictures come from the site where that w
 import re
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -26,6 +27,7 @@ RULES = (
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({address})"
 SITE = "[this page on the site]({address}) · run all cells, and the figures move"
 ANSWER_HERE = "Write your answer in place of `None` and run the cell: one line says if it is right."
+ONE_A_LINE = re.compile(r"(?<=import \(\n)(?:    \w+,\n)+(?=\))")
 FORM = {"cellView": "form", "jupyter": {"source_hidden": True}}
 NO_PICTURES = "no pictures in {count} of {all} notebooks: run make book first"
 
@@ -94,7 +96,16 @@ def _code(page, book, name, cell, solving, outputs):
     if "setup" in pages.tags(cell):
         source = repository.first_cell(f"{book.url}@{book.commit}" if book.commit else book.url)
     metadata = {**_kept(cell, name), **form}
-    return new_code_cell(source, id=cell.id, metadata=metadata, outputs=outputs)
+    return new_code_cell(_side_by_side(source), id=cell.id, metadata=metadata, outputs=outputs)
+
+
+def _side_by_side(source):
+    """Names that are imported one a line, on a few lines: GitHub shows what is folded, too."""
+
+    def filled(names):
+        return textwrap.indent(textwrap.fill(" ".join(names[0].split()), 88) + "\n", "    ")
+
+    return ONE_A_LINE.sub(filled, source)
 
 
 def _kept(cell, name):
