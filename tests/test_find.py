@@ -213,6 +213,7 @@ def through(step):
         lambda h: h / (h + 1),
         lambda h: torch.div(h, 0.5, rounding_mode="floor"),
         lambda h: 2 / (1 + h),
+        lambda h: h.abs() * torch.relu(h),
     ],
 )
 def test_a_signal_that_meets_itself_or_is_rounded_is_refused(step):
@@ -223,3 +224,15 @@ def test_a_signal_that_meets_itself_or_is_rounded_is_refused(step):
 @pytest.mark.parametrize("step", [lambda h: h * 2, lambda h: h / 3, lambda h: h.mul(0.5)])
 def test_a_number_beside_the_signal_lets_the_factor_through(step):
     assert {s.up for s in find_symmetries(through(step)).found} == {"up"}
+
+
+def test_a_layer_that_reads_twice_cannot_divide_for_one_of_its_readings():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up, self.down = nn.Linear(6, 6), nn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.down(torch.relu(self.up(x))) + self.down(x)
+
+    assert "up" in {r.up for r in find_symmetries(Net()).refused}

@@ -226,3 +226,11 @@ def test_both_precisions_on_every_device(dtype, tol, device):
     assert all(b.dtype == dtype and b.device.type == device for b in eta.values())
     truth = dense_hessian(*pull_back(case.loss, g, case.params))
     assert off(dense_hessian(loss_eta, eta), truth) < tol
+
+
+@pytest.mark.parametrize("slip", [1e-9, 1e-6, 0.1])
+def test_an_inverse_that_is_a_little_wrong_is_refused(slip):
+    case = build([3, 4, 1], 0)
+    g = Bijection(lambda eta: 2 * eta, lambda theta: theta / 2 * (1 + slip))
+    with pytest.raises(ValueError, match=r"pull_back needs g\(g⁻¹\(θ\)\) = θ, got a point"):
+        pull_back(case.loss, g, case.params)
