@@ -95,6 +95,18 @@ def test_batches_that_change_between_passes_are_noticed():
         gradient(over_loader(relu_net, Restless()), PARAMS)
 
 
+def test_labels_that_change_between_passes_are_noticed():
+    class Relabelled:
+        passes = 0
+
+        def __iter__(self):
+            self.passes += 1
+            yield X, Y.roll(self.passes, dims=0)
+
+    with refused("needs the same batches in every pass, got another batch 1"):
+        gradient(over_loader(relu_net, Relabelled()), PARAMS)
+
+
 def test_a_shorter_second_pass_is_noticed():
     batches = [(X[:25], Y[:25]), (X[25:], Y[25:])]
     loss = over_loader(relu_net, batches)
