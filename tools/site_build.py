@@ -178,6 +178,7 @@ FORWARD = """<!DOCTYPE html>
 <html lang="en-GB">
 <meta charset="utf-8">
 <title>{title}</title>
+<script>location.replace("{first}" + location.search + location.hash)</script>
 <meta http-equiv="refresh" content="0; url={first}">
 <link rel="canonical" href="{first}">
 <p><a href="{first}">{title}</a></p>

@@ -7,6 +7,8 @@
 (() => {
   const STEP_MS = 160; // of play: slow enough to see each measured position
   const SPEAK_MS = 600; // after the last move, so that a screen reader is not interrupted
+  const LATE_MS = 500; // after all has arrived, for a line that still breaks anew
+  const KEEP_MS = 400; // after the last move: browsers limit how often the history may be written
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   const live = new Map(); // figure id → its parts
 
@@ -63,6 +65,7 @@
     while (figure.words.children.length > lines.length) figure.words.lastChild.remove();
     figure.root.dataset.position = position;
     speakLater(figure, lines.join(" "));
+    if (figure.ready) keepLater();
   }
 
   function speakLater(figure, text) {
@@ -156,7 +159,7 @@
 
   function linkHere(figure, button) {
     const url = location.href.split("#")[0] + address(figure);
-    try { history.replaceState(null, "", address(figure)); } catch { /* some hosts refuse it */ }
+    keep(address(figure));
     navigator.clipboard?.writeText(url).catch(() => {});
     figure.voice.textContent = "The address of this position is in the address bar.";
     button.classList.add("live-done");
@@ -174,18 +177,89 @@
     return Number.isFinite(best) ? gaps.indexOf(best) : knob.at;
   }
 
+  // "#needle" leads to a figure, "#needle:alpha=2.5" to one of its positions as well.
   function followAddress() {
-    const [, id, query] = location.hash.match(/^#([\w-]+):(.+)$/) ?? [];
+    const [, id, query] = location.hash.match(/^#([\w-]+)(?::(.+))?$/) ?? [];
     const figure = live.get(id);
     if (!figure) return;
-    const wanted = new URLSearchParams(query);
+    const wanted = new URLSearchParams(query ?? "");
     for (const knob of figure.knobs) {
       if (wanted.has(knob.name)) knob.at = nearest(knob, wanted.get(knob.name));
       knob.reflect();
     }
     stop(figure);
     show(figure);
-    figure.root.scrollIntoView({ block: "start", behavior: "auto" });
+    hold(() => figure.root.scrollIntoView({ block: "start", behavior: "instant" }));
+  }
+
+  // Fonts and mathematics arrive late and move the page: scroll again, unless the reader has.
+  const READER = ["wheel", "touchstart", "pointerdown", "keydown"];
+  let held = null; // the scroll that is still ours to repeat
+
+  function release() { held = null; }
+
+  function hold(scroll) {
+    held = scroll;
+    for (const kind of READER) window.addEventListener(kind, release, { passive: true });
+    const again = () => { if (held === scroll) scroll(); };
+    again();
+    settled(again).then(() => { if (held === scroll) release(); });
+  }
+
+  // Calls `again` whenever the page has changed its height, and once when all has arrived.
+  async function settled(again) {
+    const watch = new ResizeObserver(again);
+    watch.observe(document.body);
+    if (document.readyState !== "complete")
+      await new Promise((done) => window.addEventListener("load", done, { once: true }));
+    await Promise.allSettled([document.fonts?.ready, window.MathJax?.startup?.promise]);
+    await document.fonts?.ready; // the fonts of the mathematics
+    again();
+    await new Promise((done) => setTimeout(done, LATE_MS));
+    watch.disconnect();
+  }
+
+  // ---- history: Back leads to the positions that were left ------------------------------------
+
+  // Each entry of the history keeps where all knobs stood, and how far the page was scrolled.
+  function keep(url) {
+    clearTimeout(keeping);
+    const at = Object.fromEntries([...live].map(([id, { knobs }]) => [id, knobs.map((k) => k.at)]));
+    try {
+      history.replaceState({ live: at, scroll: window.scrollY }, "", url);
+    } catch { /* some hosts refuse it */ }
+  }
+
+  let keeping = null;
+
+  function keepLater() {
+    clearTimeout(keeping);
+    keeping = setTimeout(keep, KEEP_MS);
+  }
+
+  function restore({ live: kept, scroll }) {
+    clearTimeout(keeping);
+    for (const [id, at] of Object.entries(kept)) {
+      const figure = live.get(id);
+      if (figure?.knobs.length !== at.length) continue; // the page has changed since
+      stop(figure);
+      figure.knobs.forEach((knob, i) => { knob.at = Math.min(at[i], knob.values.length - 1); });
+      for (const knob of figure.knobs) knob.reflect();
+      show(figure);
+    }
+    hold(() => window.scrollTo({ top: scroll, behavior: "instant" }));
+  }
+
+  function arrive() {
+    if (history.state?.live) return restore(history.state);
+    followAddress();
+    keepLater();
+  }
+
+  // A link to the place in the address bar changes no address, and no event would tell.
+  function followAgain(event) {
+    const link = event.target.closest?.("a[href*='#']");
+    if (link && link.href === location.href) followAddress();
   }
 
   // ---- start ----------------------------------------------------------------------------------
@@ -213,8 +287,12 @@
 
   function start() {
     for (const data of document.querySelectorAll("figure.live > .live-data")) wake(data.parentNode);
-    followAddress();
-    window.addEventListener("hashchange", followAddress);
+    arrive();
+    window.addEventListener("popstate", arrive);
+    window.addEventListener("hashchange", () => { if (!history.state?.live) arrive(); });
+    window.addEventListener("pagehide", () => keep());
+    window.addEventListener("scroll", keepLater, { passive: true });
+    document.addEventListener("click", followAgain);
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
