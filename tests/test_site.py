@@ -31,16 +31,22 @@ def narrow(**more):
 
 @pytest.fixture
 def open_page(browser, site):
-    """open_page("book/index", theme="dark", hash="#…", **context): a tab that remembers faults."""
+    """open_page("book/index", theme="dark", hash="#…", **context): a tab that remembers faults.
+
+    `refused` is a pattern of addresses that this reader's browser does not load.
+    """
     contexts = []
 
-    def open_it(page, *, theme="light", hash="", base=None, **options):
+    def open_it(page, *, theme="light", hash="", base=None, refused=None, **options):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        if refused:
+            context.route(refused, lambda route: route.abort())
         contexts.append(context)
         tab = context.new_page()
         listen(tab)
         if options.get("java_script_enabled", True):
-            tab.add_init_script(f"localStorage.theme = localStorage.mode = '{theme}'")
+            chosen = f"localStorage.theme = localStorage.mode = '{theme}'"
+            tab.add_init_script(f"try {{ {chosen} }} catch {{ /* a frame may refuse */ }}")
             tab.add_init_script(path=CHECKS)
         tab.goto(f"{base or site.as_uri()}/{page}.html{hash}", wait_until="load")
         if options.get("java_script_enabled", True) and page in PAGES:
@@ -248,16 +254,21 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def test_the_root_leads_to_the_first_page_from_a_server_too(open_page, site):
+@pytest.fixture
+def served(site):
+    """The address of a server of the site."""
     handler = functools.partial(Quiet, directory=str(site))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        base = f"http://127.0.0.1:{server.server_port}"
-        tab = open_page("index", base=base)
-        tab.wait_for_selector("figure.live .live-controls")
-        assert tab.faults == []
-        assert {urlparse(url).netloc for url in tab.asked} - {urlparse(base).netloc} <= {""}
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+def test_the_root_leads_to_the_first_page_from_a_server_too(open_page, served):
+    tab = open_page("index", base=served)
+    tab.wait_for_selector("figure.live .live-controls")
+    assert tab.faults == []
+    assert {urlparse(url).netloc for url in tab.asked} - {urlparse(served).netloc} <= {""}
 
 
 def test_the_search_finds_a_page(open_page):
@@ -307,3 +318,105 @@ def test_every_address_of_the_site_that_an_edition_names_is_there(site):
             missing.append(target)
     assert len(asked) > 60
     assert missing == []
+
+
+# ---- browsers that refuse something --------------------------------------------------------------
+
+FORMULAS = "article mjx-container"
+WIDTHS = "all => all.slice(0, 20).map(node => node.getBoundingClientRect().width)"
+DRAWN = """() => [...document.querySelectorAll("article mjx-container")]
+    .every((node, i, all) => all.length && node.querySelector("svg path"))"""
+SANDBOX = "<iframe sandbox='allow-scripts' width=1200 height=800 src='{}'></iframe>"
+
+
+def test_formulas_are_right_without_a_web_font(open_page):
+    page = next(page for page in PAGES if page.endswith("rectifier_symmetry"))
+    sound = open_page(page).locator(FORMULAS).evaluate_all(WIDTHS)
+    tab = open_page(page, refused="**/*.woff*")
+    tab.wait_for_function(DRAWN)
+    assert tab.evaluate("checks.rawMath()") == []
+    assert tab.locator(FORMULAS).evaluate_all(WIDTHS) == pytest.approx(sound, rel=0.05, abs=1)
+    assert not [url for url in open_page(page).asked if "tex-svg" in url]  # nobody else pays
+
+
+def framed(open_page, address):
+    """(the tab, the page in a sandboxed frame of it), which may store nothing and fetch no font."""
+    tab = open_page("search")
+    tab.faults.clear()
+    tab.set_content(SANDBOX.format(address))
+    tab.wait_for_function("frames.length === 1")
+    frame = tab.frames[1]
+    frame.wait_for_load_state("load")
+    return tab, frame
+
+
+def script_errors(tab):
+    return [fault for fault in tab.faults if fault.startswith("script error")]
+
+
+def test_a_sandboxed_page_has_its_theme_its_figures_and_its_formulas(open_page, served):
+    tab, frame = framed(open_page, f"{served}/{FIRST}.html")
+    assert frame.evaluate("() => { try { return String(origin); } catch { return ''; } }") == "null"
+    before = frame.evaluate("document.documentElement.dataset.mode")
+    frame.evaluate("document.querySelector('.theme-switch-button').click()")
+    assert frame.evaluate("document.documentElement.dataset.mode") != before
+    frame.wait_for_selector("figure.live .live-controls")
+    frame.wait_for_function(DRAWN)
+    assert script_errors(tab) == []
+
+
+def test_the_search_finds_a_page_where_nothing_may_be_stored(open_page, served):
+    tab, frame = framed(open_page, f"{served}/search.html?q=rectifier")
+    frame.wait_for_selector("#search-results li a")
+    assert not [fault for fault in script_errors(tab) if "Storage" in fault]
+
+
+# ---- copies, paper, translators ------------------------------------------------------------------
+
+COPIED = """() => {
+  const text = [...document.querySelectorAll("article p")]
+    .find((p) => p.querySelectorAll("mjx-container").length > 1);
+  getSelection().selectAllChildren(text);
+  addEventListener("copy", (event) => {
+    window.copied = event.clipboardData.getData("text/plain");
+  });
+  return [...MathJax.startup.document.math]
+    .filter((item) => text.contains(item.typesetRoot)).map((item) => item.math);
+}"""
+
+
+def test_a_copied_sentence_has_its_formulas_as_tex(open_page):
+    tab = open_page(next(page for page in PAGES if page.endswith("rectifier_symmetry")))
+    formulas = tab.evaluate(COPIED)
+    tab.keyboard.press("Control+C")
+    copied = tab.evaluate("window.copied")
+    assert len(formulas) > 1
+    for formula in formulas:
+        assert f"${formula.strip()}$" in copied
+    assert tab.locator("article + div, body > div[style*=fixed]").count() == 0
+
+
+CUT = """all => all.filter(node => node.getClientRects().length
+    && node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)"""
+SHUT = "document.querySelectorAll('article details:not(.hide):not([open])').length"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_fits_the_paper_with_its_answers_open(open_page, page):
+    tab = open_page(page, viewport={"width": 673, "height": 900})  # of A4, without its margins
+    tab.emulate_media(media="print")
+    assert tab.locator("article pre").evaluate_all(CUT) == []
+    shut = tab.evaluate(SHUT)
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert tab.evaluate(SHUT) == 0
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert tab.evaluate(SHUT) == shut
+
+
+def test_a_translator_leaves_pictures_and_readings_alone(open_page):
+    tab = open_page(FIRST)
+    for part in ("figure.live .live-panels svg", ".live-reading"):
+        found = tab.locator(part)
+        assert found.count()
+        said = found.evaluate_all("all => all.map(node => node.getAttribute('translate'))")
+        assert set(said) == {"no"}
