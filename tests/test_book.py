@@ -17,7 +17,7 @@ from threading import Thread
 
 import pytest
 
-from tools import ROOT, commands, environment, serve
+from tools import ROOT, commands, console, environment, serve
 
 TARGETS = re.compile(r"^([a-z][a-z-]*):(?!=)", re.M)
 NOWHERE = "http://127.0.0.1:9/simple"  # the discard port: nobody answers
@@ -91,8 +91,14 @@ def test_without_network_one_sentence_comes_at_once_and_nothing_counts_as_instal
     status, said = say(checkout, "install", **cut)
     assert status == 1
     assert said.splitlines()[1:] == [environment.OFFLINE.format(log="_build/build.log")]
-    assert not (checkout / ".venv" / ".ready").exists()
-    assert "surely" in (checkout / "_build" / "build.log").read_text("utf-8") or "uv" in said
+    assert stamp(checkout)["installed"] == {}
+
+    (checkout / "requirements.txt").write_text("# nothing\n")
+    assert say(checkout, "install")[0] == 0
+    (checkout / "requirements.txt").write_text("surely-not-installed==1\n")
+    status, said = say(checkout, "install", **cut)
+    assert status == 1
+    assert said.splitlines()[1:] == [environment.OFFLINE.format(log="_build/build.log")]
 
 
 @pytest.mark.slow
@@ -121,6 +127,12 @@ def test_an_environment_of_another_python_or_without_a_word_is_none_of_ours(monk
     assert environment.lacking("requirements.txt") == ["requirements.txt"]
     environment.READY.write_text("")  # an older stamp
     assert environment.lacking("requirements.txt") == ["requirements.txt"]
+
+
+def test_a_python_without_venv_is_told_what_to_install(monkeypatch):
+    monkeypatch.setattr(console, "follow", lambda *_: (1, ["No module named venv"]))
+    with pytest.raises(SystemExit, match=r"failed: No module named venv .*python3-venv"):
+        environment.make()
 
 
 def test_pips_settings_are_handed_on_to_uv_or_pip_itself_installs():

@@ -111,7 +111,8 @@ def test_all_that_a_program_says_is_in_the_log_without_its_colours(tmp_path):
 def test_lines_are_seen_when_they_are_said():
     source = "import time; print('now'); time.sleep(1); print('later')"
     when = []
-    console.follow(program(source), dict(os.environ), lambda _: when.append(time.monotonic()))
+    buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    console.follow(program(source), buffered, lambda _: when.append(time.monotonic()))
     assert when[1] - when[0] > 0.8
 
 

@@ -70,12 +70,21 @@ def reason():
 def ready(*names):
     """Make .venv fit, with what the files `names` ask for."""
     kept = stamp()
-    if misfit(kept):
+    made_now = bool(misfit(kept))
+    if made_now:
         kept = make()
     for name in lacking(*names):
-        install(name, fresh=not kept["installed"])
+        kept["installed"].pop(
+            name, None
+        )  # what stops halfway is done again, whatever is asked then
+        write(kept)
+        install(name, made_now)
         kept["installed"][name] = wanted(name)
-        READY.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+        write(kept)
+
+
+def write(kept):
+    READY.write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
 def stamp():
@@ -115,15 +124,15 @@ def make():
     return {"place": str(ROOT), "python": sys.version, "installed": {}}
 
 
-def install(name, fresh):
+def install(name, made_now):
     """What the file `name` asks for: nothing is fetched where it is there already."""
-    there = pip("--no-index", "--no-build-isolation", "-r", name)[0] if not fresh else 1
-    if there == 0:
+    if not made_now and pip("--no-index", "--no-build-isolation", "-r", name)[0] == 0:
         return
     settings = handed_on(pip_settings())
     if settings is not None:
-        # The first to ask the network, with one more try only, so that no answer is known at once.
-        status, said = pip("--retries", "1", "--timeout", "20", UV)
+        # Asks the network, be uv there or not, and once more at most: no answer is known at once.
+        once = ("--force-reinstall", "--no-deps", "--retries", "1", "--timeout", "20")
+        status, said = pip(*once, UV)
         stop_offline(status, said)
         if status == 0 and uv(name, settings) == 0:
             return
