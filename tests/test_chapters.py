@@ -4,7 +4,10 @@ Oracle: the committed sources. The planted faults start from one small page that
 and break it in one place each, so that a rule which lets everything pass is found out.
 """
 
+import re
+
 import pytest
+from nbformat import writes
 from nbformat.v4 import new_code_cell as code
 from nbformat.v4 import new_markdown_cell as text
 from nbformat.v4 import new_notebook, new_raw_cell
@@ -286,6 +289,12 @@ FAULTS = {
     "long cell": (plant(SHOWN, "x = 1\n" * 16), "cell 7 needs <= 15 lines, got 16"),
     "median": (long_cells, "needs a median of <= 6 shown lines a cell, got 8"),
     "slow reader": (facts(minutes=[50, 6]), "cell 1 states 50 minutes to read, and the formula"),
+    "one time": (facts(minutes=[7]), "cell 1 needs two whole numbers as its minutes"),
+    "half a minute": (facts(minutes=[7.5, 6]), "cell 1 needs two whole numbers as its minutes"),
+    "cut short": (
+        lambda page: page.cells.__delitem__(slice(IMPORTS, None)),
+        "cell 3 needs to be the imports",
+    ),
     "slow exercise": (facts(minutes=[7, 7]), "states 7 minutes for exercises that add up to 6"),
     "open fence": (typed(":::{note}"), "cell 6 opens a fence ::: and never"),
     "shut fence": (typed(":::\n:::"), "cell 6 closes ::: where [] is open"),
@@ -308,6 +317,22 @@ def test_a_planted_fault_is_named(change, sentence):
     page = good_page()
     change(page)
     assert any(sentence in fault for fault in contract.faults(page)), contract.faults(page)
+
+
+UNREADABLE = {
+    '{"cells": [': "a.ipynb is no notebook: Notebook does not appear to be JSON",
+    "<<<<<<< HEAD": "a.ipynb is no notebook: Notebook does not appear to be JSON",
+    '{"a": 1}': "a.ipynb is no notebook: ",
+    writes(new_notebook(cells=[text("# A"), code("y = 1\nx = (")])): "a.ipynb cell 2 is no Python: "
+    "'(' was never closed in its line 2.",
+}
+
+
+@pytest.mark.parametrize("saved", UNREADABLE)
+def test_a_page_that_cannot_be_read_is_named(saved, tmp_path):
+    (tmp_path / "a.ipynb").write_text(saved, encoding="utf-8")
+    with pytest.raises(ValueError, match=re.escape(UNREADABLE[saved])):
+        pages.read(tmp_path / "a.ipynb", tmp_path)
 
 
 def test_every_rule_is_broken_by_some_planted_fault():

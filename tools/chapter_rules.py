@@ -27,13 +27,19 @@ def first_cell_form(page):
     for name, kind in FACTS.items():
         if not isinstance(page.facts.get(name), kind):
             yield f"{page.where(1)} needs {name} in its metadata under chapter."
+    if _stated(page) is None:
+        yield f"{page.where(1)} needs two whole numbers as its minutes: to read, for exercises."
     if len(page.facts.get("short", "")) > SHORT:
         yield f"{page.where(1)} needs a shorter name than {page.facts['short']!r}."
 
 
 def imports_fold(page):
-    third = page.cells[2]
-    if third.cell_type != "code" or not third.source.startswith("#@title Imports\n"):
+    third = page.cells[2] if len(page.cells) > 2 else None
+    if (
+        third is None
+        or third.cell_type != "code"
+        or not third.source.startswith("#@title Imports\n")
+    ):
         yield f"{page.where(3)} needs to be the imports, under #@title Imports."
     for at, cell in page.code()[1:]:
         mixed = [isinstance(n, (ast.Import, ast.ImportFrom)) for n in parse(cell.source).body]
@@ -217,12 +223,21 @@ def _prose(page, solving):
 
 
 def times(page):
-    stated = page.facts.get("minutes") or [0, 0]
+    stated = _stated(page)
+    if stated is None:  # first_cell_form says so
+        return
     read, exercise = reading_minutes(page), sum(minutes(page))
     if not 0.7 * read <= stated[0] <= 1.3 * read:
         yield f"{page.where(1)} states {stated[0]} minutes to read, and the formula {read:.0f}."
     if stated[1] != exercise:
         yield f"{page.where(1)} states {stated[1]} minutes for exercises that add up to {exercise}."
+
+
+def _stated(page):
+    """The two times of a chapter's first cell, None if they are no pair of whole numbers."""
+    stated = page.facts.get("minutes")
+    whole = isinstance(stated, list) and [type(number) for number in stated] == [int, int]
+    return stated if whole else None
 
 
 def minutes(page):

@@ -53,12 +53,22 @@ def is_shown(cell):
 
 
 def read(path, root=ROOT):
-    """A page from the disk."""
+    """A page from the disk; a ValueError names the one that is no notebook, or no Python."""
     name = path.relative_to(root).as_posix()
     if path.suffix == ".md":
         return Page(name, [nbformat.v4.new_markdown_cell(path.read_text(encoding="utf-8"))])
-    notebook = nbformat.read(path, as_version=4)
-    return Page(name, notebook.cells, notebook.metadata)
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except (ValueError, nbformat.ValidationError) as error:  # cut off, or with marks of a merge
+        raise ValueError(f"{name} is no notebook: {str(error).partition(chr(10))[0]}") from None
+    page = Page(name, notebook.cells, notebook.metadata)
+    for at, cell in page.code():
+        try:
+            parse(cell.source)
+        except SyntaxError as error:
+            told = f"{error.msg} in its line {error.lineno}"
+            raise ValueError(f"{page.where(at)} is no Python: {told}.") from None
+    return page
 
 
 def parts(root=ROOT):
