@@ -23,48 +23,30 @@ import site
 import subprocess
 import sys
 
-
-def stranger():  # where helpers lie that are not the book's; None for the book's, "" for none
+pip = [sys.executable, "-m", "pip", "install", "-q"]
+if not importlib.util.find_spec("pip"):  # as in the environments of uv
+    pip = ["uv", "pip", "install", "-q", "--python", sys.executable]
+source = "git+{url}"
+if not shutil.which("git"):
+    source = "{zip}"
+for options in ([], ["--force-reinstall", "--no-deps"], None):  # the second if files are gone
     importlib.invalidate_caches()
-    try:
-        found = importlib.import_module("helpers")
-    except ModuleNotFoundError:
-        return ""
-    if hasattr(found, "GROUPS"):
-        return None
-    del sys.modules["helpers"]
-    return found.__file__ or "a folder"
-
-
-def install(*options):  # what went wrong, or ""
-    source = "git+{url}"
-    if not shutil.which("git"):
-        source = "{zip}"
-    pip = [sys.executable, "-m", "pip", "install"]
-    if importlib.util.find_spec("pip") is None:  # as in the environments of uv
-        if not shutil.which("uv"):
-            return "there is neither pip nor uv here"
-        pip = ["uv", "pip", "install", "--python", sys.executable]
-    command = [*pip, "-q", *options, source]
+    found = importlib.import_module("helpers") if importlib.util.find_spec("helpers") else None
+    if hasattr(found, "GROUPS"):  # as nobody else's
+        break
+    if getattr(found, "__file__", None):
+        raise ImportError(f"{{found.__file__}} is not the book's: rename or uninstall it, restart.")
+    if options is None or not shutil.which(pip[0]):
+        raise ImportError("The book's helpers did not come: restart, with pip or uv at hand.")
+    sys.modules.pop("helpers", None)  # a folder without __init__.py gives way
+    command = [*pip, *options, source]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     if site.ENABLE_USER_SITE:  # where pip installs if the environment is read-only
         site.addsitedir(site.getusersitepackages())
-    said = [line.strip() for line in done.stderr.splitlines()]
-    said = [x for start in ("fatal:", "ERROR:", "error:") for x in said if x.startswith(start)]
-    return (said or ["pip failed"])[0] if done.returncode else ""
-
-
-where, fault = stranger(), ""
-for options in ((), ("--force-reinstall", "--no-deps")):  # again if only their files are gone
-    if where is not None and not where.endswith(".py") and not fault:
-        fault = install(*options)
-        where = stranger()
-if where and where.endswith(".py"):
-    cure = "uninstall PyPI's helpers" if "-packages" in where else "rename it or move this notebook"
-    raise ImportError(f"{{where}} is not the book's helpers: {{cure}}, restart, run this again.")
-if where is not None:
-    fault = fault or "Python does not see them before a restart"
-    raise ImportError(f"The book's helpers did not come ({{fault}}): run this again online.")"""
+    if done.returncode:
+        said = [x for x in done.stderr.splitlines() if "fatal: " in x or "ERROR: " in x]
+        why = (said or ["pip failed"])[0].strip()
+        raise ImportError(f"The book's helpers did not come ({{why}}): run this again online.")"""
 EDITIONS = "notebooks"  # the branch to which the publishing workflow pushes the editions
 
 
