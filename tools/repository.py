@@ -29,7 +29,7 @@ if not importlib.util.find_spec("pip"):  # as in the environments of uv
 source = "git+{url}"
 if not shutil.which("git"):
     source = "{zip}"
-for options in ([], ["--force-reinstall", "--no-deps"], None):  # the second if files are gone
+for options in ([], ["--force-reinstall", "--no-deps"], None):  # again if files are gone
     importlib.invalidate_caches()
     found = importlib.import_module("helpers") if importlib.util.find_spec("helpers") else None
     if hasattr(found, "GROUPS"):  # as nobody else's
