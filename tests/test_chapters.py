@@ -278,6 +278,10 @@ FAULTS = {
         swap(SOLVED, "assert check_a(y_a)", "assert x"),
         "needs to end in assert check_a(y_a)",
     ),
+    "called alone": (
+        swap(SOLVED, "assert check_a(y_a)", "check_a(y_a)"),
+        "needs to end in assert check_a(y_a)",
+    ),
     "wordless": (
         swap(REASON, "The first reason is that x is one.", ""),
         "two sentences of reasoning",
