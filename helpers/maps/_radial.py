@@ -26,16 +26,7 @@ def radial_power(theta_hat: Tensor, a: float, b: float) -> Bijection:
     Raises:
         ValueError: a <= −1/2, b < 0, or not finite.
     """
-    if not (math.isfinite(a) and a > -0.5):
-        raise ValueError(
-            f"radial_power needs a finite a > -1/2, got {a}: "
-            "psi(r) = r (r^2 + b)^a must rise to infinity with r, or eta does not reach everywhere."
-        )
-    if not (math.isfinite(b) and b >= 0):
-        raise ValueError(
-            f"radial_power needs a finite b >= 0, got {b}: (r^2 + b)^a has no real value at r = 0."
-        )
-
+    _check_power(a, b)
     if b == 0:
         return Bijection(
             lambda eta: theta_hat + _power(_offset(eta, theta_hat), -a / (1 + 2 * a)),
@@ -101,6 +92,18 @@ def _offset(z: Tensor, centre: Tensor) -> Tensor:
 
 def _square(u: Tensor) -> Tensor:
     return u.square().sum(-1, keepdim=True)  # (…, 1), r² without a root: smooth at r = 0
+
+
+def _check_power(a: float, b: float) -> None:
+    if not (math.isfinite(a) and a > -0.5):
+        raise ValueError(
+            f"radial_power needs a finite a > -1/2, got {a}: "
+            "psi(r) = r (r^2 + b)^a must rise to infinity with r, or eta does not reach everywhere."
+        )
+    if not (math.isfinite(b) and b >= 0):
+        raise ValueError(
+            f"radial_power needs a finite b >= 0, got {b}: (r^2 + b)^a has no real value at r = 0."
+        )
 
 
 def _power(u: Tensor, c: float) -> Tensor:
