@@ -16,16 +16,9 @@ from tools import browser as browsers
 
 SITE, PDF = ROOT / "_build" / "html", ROOT / "_build" / "pdf" / "book.pdf"
 
-OPEN_ALL = """() => {
-  for (const fold of document.querySelectorAll('details:not(.hide)')) fold.open = true;
-  for (const fold of document.querySelectorAll('.toggle-hidden'))
-    fold.classList.remove('toggle-hidden');
-}"""
-# Long lines wrap; the code of the figures, folded on the site, stays out.
-PRINT = """
-pre { white-space: pre-wrap !important; }
-details.hide, #jb-print-toc { display: none !important; }
-"""
+# The site's own print.css wraps long lines and its print.js opens the answers; the code of the
+# figures, folded on the site, stays out.
+PRINT = "details.hide, #jb-print-toc { display: none !important; }"
 READY = "() => document.fonts.ready.then(() => window.MathJax?.startup?.promise)"
 NEXT = "() => document.querySelector('a.right-next')?.href"
 MARGINS = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
@@ -39,7 +32,6 @@ def pages(tab):
         tab.goto(url, wait_until="load")
         tab.wait_for_selector("h1")
         tab.evaluate(READY)
-        tab.evaluate(OPEN_ALL)
         tab.add_style_tag(content=PRINT)
         title = tab.inner_text("h1").strip(" #\n")
         yield title, tab.pdf(format="A4", margin=MARGINS, print_background=True)
