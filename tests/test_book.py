@@ -44,7 +44,7 @@ def say(folder, *command, **more):
     done = subprocess.run(
         [sys.executable, "book.py", *command],
         cwd=folder,
-        env=kept | {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"} | more,
+        env=kept | {"PIP_CONFIG_FILE": os.devnull} | (more or {"PIP_NO_INDEX": "1"}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -87,11 +87,13 @@ def test_an_environment_is_made_once_and_again_only_where_it_does_not_fit(checko
 @pytest.mark.slow
 def test_without_network_one_sentence_comes_at_once_and_nothing_counts_as_installed(checkout):
     (checkout / "requirements.txt").write_text("surely-not-installed==1\n")
-    cut = {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": NOWHERE}
+    cut = {"PIP_INDEX_URL": NOWHERE}
     status, said = say(checkout, "install", **cut)
     assert status == 1
     assert said.splitlines()[1:] == [environment.OFFLINE.format(log="_build/build.log")]
     assert stamp(checkout)["installed"] == {}
+    log = (checkout / "_build" / "build.log").read_text("utf-8")
+    assert "uv" in log and "surely" not in log, "it asked again after the first silence"
 
     (checkout / "requirements.txt").write_text("# nothing\n")
     assert say(checkout, "install")[0] == 0
@@ -127,6 +129,23 @@ def test_an_environment_of_another_python_or_without_a_word_is_none_of_ours(monk
     assert environment.lacking("requirements.txt") == ["requirements.txt"]
     environment.READY.write_text("")  # an older stamp
     assert environment.lacking("requirements.txt") == ["requirements.txt"]
+
+
+def test_an_install_that_stops_halfway_counts_no_more_though_the_old_file_comes_back(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setattr(environment, "READY", tmp_path / ".ready")
+    monkeypatch.setattr(environment, "PYTHON", tmp_path)
+    asked = ["old"]
+    monkeypatch.setattr(environment, "wanted", lambda _: asked[0])
+    environment.write({"place": str(ROOT), "python": sys.version, "installed": {"a.txt": "old"}})
+    assert environment.lacking("a.txt") == []
+    monkeypatch.setattr(environment, "install", lambda *_: sys.exit("the network went away"))
+    asked[0] = "new"
+    with pytest.raises(SystemExit):
+        environment.ready("a.txt")
+    asked[0] = "old"
+    assert environment.lacking("a.txt") == ["a.txt"]
 
 
 def test_a_python_without_venv_is_told_what_to_install(monkeypatch):

@@ -74,9 +74,8 @@ def ready(*names):
     if made_now:
         kept = make()
     for name in lacking(*names):
-        kept["installed"].pop(
-            name, None
-        )  # what stops halfway is done again, whatever is asked then
+        # What stops halfway is done again, whatever is asked for then.
+        kept["installed"].pop(name, None)
         write(kept)
         install(name, made_now)
         kept["installed"][name] = wanted(name)
