@@ -25,7 +25,7 @@ FORMULAS = "\n\n".join(f"$$\\sum_{{k={k}}}^n \\frac{{x_k^2}}{{y_k}}$$ and words"
 LATE = 1.5  # seconds until the mathematics arrives
 PREFIX = "/" + repository.site(repository.address()[0]).split("/", 3)[3] + "/"
 TOP = "document.getElementById('needle').getBoundingClientRect().top"
-AT = "document.getElementById('needle').dataset.position"
+AT = "document.querySelector('#needle')?.dataset.position"
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,12 @@ def delay_maths(tab):
         route.continue_()
 
     tab.route("**/tex-chtml.js", later)
+    # As in Safari, which does not keep a reader's place by itself.
+    tab.add_init_script(
+        "addEventListener('DOMContentLoaded', () => document.head.append("
+        "Object.assign(document.createElement('style'), "
+        "{textContent: '* {overflow-anchor: none}'})))"
+    )
 
 
 def settle(tab):
@@ -119,17 +125,17 @@ def test_a_link_lands_on_its_figure_though_the_mathematics_comes_late(tab, base,
     delay_maths(tab)
     for _ in ("cold", "warm"):
         tab.goto("about:blank")
-        tab.goto(f"{base}{start}#needle:alpha=10", wait_until="domcontentloaded")
+        tab.goto(f"{base}{start}#needle:alpha=10", wait_until="commit")
         tab.wait_for_url("**/front.html#needle:alpha=10")
         settle(tab)
         assert tab.evaluate(AT) == "2"
-        assert 0 <= tab.evaluate(TOP) <= 200
+        assert 0 <= tab.evaluate(TOP) <= 160
 
 
 @pytest.mark.slow
 def test_a_reader_who_scrolls_meanwhile_stays_where_she_is(tab, base):
     delay_maths(tab)
-    tab.goto(f"{base}book/front.html#needle:alpha=10", wait_until="domcontentloaded")
+    tab.goto(f"{base}book/front.html#needle:alpha=10", wait_until="commit")
     tab.wait_for_function(f"{AT} === '2'")
     tab.mouse.move(640, 400)
     tab.mouse.wheel(0, -100_000)
