@@ -225,6 +225,20 @@ def test_a_free_port_is_taken_without_a_word_and_serves_the_site(tmp_path, monke
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_reader_who_goes_on_early_is_no_fault_and_any_other_is(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+    with serve.reserve(port) as server:
+        for error in (BrokenPipeError(), ZeroDivisionError("division by zero")):
+            try:
+                raise error
+            except Exception:
+                server.handle_error(None, ("127.0.0.1", 1))
+    said = capsys.readouterr().err
+    assert "division by zero" in said
+    assert "BrokenPipe" not in said
+
+
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "８０"])
 def test_a_port_that_is_none_is_refused_before_anything_is_built(port, monkeypatch):
     monkeypatch.setenv("PORT", port)

@@ -5,6 +5,7 @@ import http.server
 import os
 import re
 import socket
+import sys
 import threading
 
 from tools import ROOT
@@ -28,6 +29,11 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 class Server(http.server.ThreadingHTTPServer):
     allow_reuse_address = os.name != "nt"  # there it would share a port that another listens on
+
+    def handle_error(self, *request):
+        """Say nothing of a reader who went on before the page had come."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(*request)
 
 
 def wished():
