@@ -19,6 +19,9 @@ from sphinx.errors import SphinxError
 from tools import parallel
 
 NAME = "book/page"
+TRACEBACK = (
+    "In[1]\n      1 x = 1\n\x1b[0;32m----> 2\x1b[0m \x1b[1massert\x1b[0m x == 2\n      3 y\n"
+)
 
 
 @pytest.fixture
@@ -133,6 +136,7 @@ def test_an_interruption_ends_what_runs_and_starts_nothing_more(monkeypatch):
     ("error", "reason"),
     [
         (CellExecutionError("a traceback", "ValueError", "needs x"), "ValueError: needs x"),
+        (CellExecutionError(TRACEBACK, "AssertionError", ""), "AssertionError: assert x == 2"),
         (CellTimeoutError("long"), "it ran for more than 300 s"),
         (DeadKernelError("Kernel died"), "its kernel died, as happens where memory runs out"),
         (RuntimeError("no such kernel"), "RuntimeError: no such kernel"),

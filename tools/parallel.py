@@ -86,12 +86,18 @@ class Chapter:
     def reason(self):
         """What stopped the run, in a few words."""
         if isinstance(self.error, CellExecutionError):
-            return f"{self.error.ename}: {self.error.evalue}"
+            return f"{self.error.ename}: {self.error.evalue or failed_line(self.error)}"
         if isinstance(self.error, CellTimeoutError):
             return f"it ran for more than {self.timeout} s"
         if isinstance(self.error, DeadKernelError):
             return "its kernel died, as happens where memory runs out"
         return f"{type(self.error).__name__}: {self.error}"
+
+
+def failed_line(error):
+    """The line that failed, from a traceback in colours: an assert alone says no more."""
+    lines = re.findall(r"^-+> \d+ (.*)$", re.sub(r"\x1b\[[\d;]*m", "", str(error)), re.M)
+    return lines[-1].strip() if lines else ""
 
 
 def run_missing(app, env, docnames):

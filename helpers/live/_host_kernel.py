@@ -112,12 +112,15 @@ def _image(fig):
 def _control(name, knob):
     kind = widgets.SelectionSlider if knob.kind == "range" else widgets.ToggleButtons
     extra = {"continuous_update": True} if knob.kind == "range" else {}
+    style = {"description_width": "initial"}
+    if knob.kind != "range":  # a button is as wide as its words
+        style["button_width"] = "auto"
     return kind(
         options=list(zip(knob.texts, knob.values)),
         value=knob.values[knob.start],
         description=label_of(name, knob),
         layout=widgets.Layout(width="min(100%, 560px)"),
-        style={"description_width": "initial"},
+        style=style,
         **extra,
     )
 

@@ -37,7 +37,9 @@ def volume_flatness(
     points: int = 101,
     directions: Tensor | None = None,
 ) -> Volume:
-    """Return the volume of C(L, θ, ε): the connected set around θ where L < L(θ) + ε (Def. 1).
+    """Return the volume of C(L, θ, ε): the connected set around θ where L < L(θ) + ε.
+
+    Definition 1 of the paper.
 
     C is often unbounded (Theorem 2), so it is cut off: θ + Σ z_i d_i with low <= z <= high, or
     |z_i| <= `window`. The rows of `directions` (d, n) span the slice; without them it is all of
