@@ -124,7 +124,8 @@ def curvlinops_product(problem):
 
 
 def _pyhessian(problem):
-    return pyhessian.hessian(problem.module, CRITERION, data=(problem.X, problem.y), cuda=False)
+    data, cuda = (problem.X, problem.y), problem.X.is_cuda
+    return pyhessian.hessian(problem.module, CRITERION, data=data, cuda=cuda)
 
 
 def _eigenthings(problem):

@@ -10,7 +10,12 @@ from helpers import alpha_scale, cross_entropy, digits, functional, relu_net, to
 
 CRITERION = nn.CrossEntropyLoss()
 ERROR = 1e-3  # the relative error that an answer may have
-SETTINGS = {"mlp 1k": [64, 16, 10], "mlp 9k": [64, 64, 64, 10], "mlp 300k": [64, 512, 512, 10]}
+SETTINGS = {
+    "mlp 1k": [64, 16, 10],
+    "mlp 9k": [64, 64, 64, 10],
+    "mlp 300k": [64, 512, 512, 10],
+    "mlp 10M": [64, 3000, 3000, 265, 10],  # for a GPU
+}
 
 
 @dataclass

@@ -77,6 +77,28 @@ def test_products_are_those_of_the_matrix(case):
     assert float((dense - H).abs().max()) < 1e-12 * scale
 
 
+@law(30)
+@given(case=cases())
+def test_a_block_in_which_a_vector_is_zero_may_stay_out(case):
+    H = forward_over_reverse(case)
+    product, scale = hessian_operator(case.loss, case.params), float(H.abs().max()) or 1.0
+    lengths = [block.numel() for block in case.params.values()]
+    one_block = torch.eye(len(lengths), dtype=H.dtype).repeat_interleave(torch.tensor(lengths), 1)
+    V = one_block * direction(case)  # a row for each block, zero in all others
+    assert float((product(V) - V @ H).abs().max()) < 1e-12 * scale * len(H)
+    for v in V:
+        assert float((product(v) - H @ v).abs().max()) < 1e-12 * scale * len(H)
+
+
+def test_blocks_that_do_not_meet_leave_each_other_alone():
+    params = {name: torch.ones(2, dtype=torch.float64) for name in ("p", "q", "r")}
+    apart = lambda t: t["p"].pow(3).sum() + t["q"].pow(4).sum() + 5 * t["r"].sum()  # noqa: E731
+    product, eye = hessian_operator(apart, params), torch.eye(6, dtype=torch.float64)
+    assert torch.equal(product(eye).diag(), torch.tensor([6.0, 6, 12, 12, 0, 0]).double())
+    assert torch.equal(product(eye), torch.stack([product(row) for row in eye]))
+    assert product(eye[:2]).sum() == 12
+
+
 @law(50)
 @given(case=cases())
 def test_the_two_hessian_measures_against_the_spectrum(case, ledger):

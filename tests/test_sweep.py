@@ -28,7 +28,13 @@ from helpers import (
     trace,
 )
 from helpers.maps._symmetry import apply_scaling, layer_scaling, unit_scaling
-from helpers.sweep._reduced_basis import compress, empty_basis, extend_along, ritz_sweep
+from helpers.sweep._reduced_basis import (
+    compress,
+    empty_basis,
+    extend,
+    extend_along,
+    ritz_sweep,
+)
 
 
 def small_net(widths=(5, 6, 4, 3), *, seed=0, bias=True, dtype=torch.float64, f=relu_net):
@@ -167,6 +173,29 @@ def test_a_compressed_basis_says_what_the_whole_basis_says():
         factors[1].repeat_interleave(torch.tensor([12, 8, 10])),
     )
     assert torch.isclose((d * (H @ (d * v)) - again.values[1] * v).norm(), again.residuals[1])
+
+
+def test_vectors_added_in_several_groups_at_once_are_those_added_one_by_one():
+    """The images, their rests and the small matrices, against the whole matrix."""
+    generator = torch.Generator().manual_seed(0)
+    H = torch.randn(30, 30, generator=generator, dtype=torch.float64)
+    H = H + H.T
+    at_once = one_by_one = empty_basis(lambda v: H @ v, [12, 8, 10], H[0])
+    for _ in range(3):
+        v = torch.randn(30, generator=generator, dtype=torch.float64)
+        parts = dict(enumerate(v.split([12, 8, 10])))
+        at_once = extend(at_once, parts)
+        for g, part in parts.items():
+            one_by_one = extend(one_by_one, {g: part})
+    for basis in (at_once, one_by_one):
+        Q, E, small = basis.Q, basis.E, basis.small
+        assert torch.allclose(Q @ Q.T, torch.eye(9, dtype=Q.dtype), atol=1e-13)
+        assert torch.allclose(small.T, Q @ H @ Q.T, atol=1e-12)
+        assert torch.allclose(E, Q @ H - small.T @ Q, atol=1e-12)
+        for gram, part in zip(small.grams, basis.groups, strict=True):
+            assert torch.allclose(gram, E[:, part] @ E[:, part].T, atol=1e-11)
+    assert torch.allclose(at_once.Q, one_by_one.Q, atol=1e-12)
+    assert extend(at_once, {1: at_once.Q[1, 12:20]}) is at_once  # nothing new
 
 
 def test_the_gradient_is_no_blind_first_guess():

@@ -63,7 +63,7 @@ def krylov(product: Product, start: Tensor, steps: int) -> Iterator[tuple[Tensor
         Q[m - 1] = r / r.norm()
         Hq = product(Q[m - 1])
         r, inside = split_off(Hq, Q[:m])
-        T = bordered(T, inside.cpu().double())
+        T = bordered(T, inside[None].cpu().double())
         closed = bool(r.norm() <= 1e-10 * Hq.norm())  # span(Q) is mapped into itself
         yield Q[:m], T, 0.0 if closed else float(r.norm())
         if closed and m < n:
@@ -98,17 +98,21 @@ def relative(residuals: Tensor, values: Tensor, largest: Tensor) -> Tensor:
 
 
 def split_off(v: Tensor, Q: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the part of v orthogonal to the rows of Q, and its coefficients Qv inside."""
-    inside = torch.zeros_like(Q[:, 0])
-    for _ in range(2):
-        c = Q @ v
-        v, inside = v - c @ Q, inside + c
-    return v, inside
+    """Return the part of v orthogonal to the rows of Q, and its coefficients Qv inside.
+
+    `v` is (n,), or (p, n) for p vectors, whose coefficients come as (p, m).
+    """
+    inside = v @ Q.T
+    v = v - inside @ Q
+    again = v @ Q.T  # what rounding left inside
+    return v - again @ Q, inside + again
 
 
-def bordered(T: Tensor, column: Tensor) -> Tensor:
-    """Return T with one more row and column, symmetric."""
-    return torch.cat([torch.cat([T, column[None, :-1]]), column[:, None]], dim=1)
+def bordered(T: Tensor, rows: Tensor) -> Tensor:
+    """Return the symmetric T with p more rows and columns, of which `rows` (p, m + p) is told."""
+    p = len(rows)
+    corner = (rows[:, -p:] + rows[:, -p:].T) / 2
+    return torch.cat([torch.cat([T, rows[:, :-p].T], 1), torch.cat([rows[:, :-p], corner], 1)])
 
 
 def _new_direction(Q: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from helpers.sweep._reduced_basis import (
     compress,
     extend,
     extend_along,
-    largest_parts,
+    longest_parts,
     ritz_sweep,
 )
 
@@ -40,9 +40,9 @@ class Goal:
         """Return the residuals in units of their eigenvalues, shape (A, k)."""
         return relative(ritz.residuals, ritz.values, ritz.scale[:, None])
 
-    def reached(self, ritz: Ritz) -> bool:
-        """Return whether there are k values at each α, each with a small residual."""
-        return ritz.values.shape[1] == self.k and bool((self.relative(ritz) <= self.tol).all())
+    def reached(self, errors: Tensor) -> bool:
+        """Return whether there are k values at each α, each with a small relative residual."""
+        return errors.shape[1] == self.k and bool((errors <= self.tol).all())
 
 
 def serve_all(
@@ -59,8 +59,9 @@ def serve_all(
         W = few.weights.movedim(0, 1).flatten(1)  # (m, 9 k)
         thin, C = compress(basis.small, W, min(goal.tol, 1) / 30)
         ritz = goal.look(thin, factors)
-        more = torch.cat([handful, _worst(goal.relative(ritz).amax(1), goal.tol)]).unique()
-        if goal.reached(ritz) or len(basis.Q) >= goal.max_products or len(more) == len(handful):
+        errors = goal.relative(ritz)
+        more = torch.cat([handful, _worst(errors.amax(1), goal.tol)]).unique()
+        if goal.reached(errors) or len(basis.Q) >= goal.max_products or len(more) == len(handful):
             return basis, replace(ritz, weights=C.T @ ritz.weights)
         handful = more
 
@@ -76,28 +77,16 @@ def _serve(
     basis: ReducedBasis, factors: Tensor, goal: Goal, generator: torch.Generator
 ) -> tuple[ReducedBasis, Ritz]:
     """Grow `basis` until it reaches nine tenths of the goal for each of these rows, worst first."""
-    goal = replace(goal, tol=0.9 * goal.tol)
+    goal, row = replace(goal, tol=0.9 * goal.tol), None
     while True:
-        ritz = goal.look(basis.small, factors)
-        if goal.reached(ritz) or len(basis.Q) >= goal.max_products:
+        ritz = goal.look(basis.small, factors)  # all rows at once: as dear as one or two
+        errors, left = goal.relative(ritz), goal.max_products - len(basis.Q)
+        if goal.reached(errors) or left <= 0:
             return basis, ritz
-        worst = goal.relative(ritz).amax(1).argmax()
-        basis = _serve_one(basis, factors[worst], goal, generator)
-
-
-def _serve_one(
-    basis: ReducedBasis, d: Tensor, goal: Goal, generator: torch.Generator
-) -> ReducedBasis:
-    """Add the longest parts of the worst residual until the row d (G,) reaches the goal."""
-    while len(basis.Q) < goal.max_products:
-        ritz = goal.look(basis.small, d[None])
-        if goal.reached(ritz):
-            break
-        m, worst = len(basis.Q), goal.relative(ritz)[0].argmax()
-        parts = largest_parts(basis, d, ritz.weights[0, :, worst])
-        for v, g in parts[: goal.max_products - m]:
-            basis = extend(basis, v, g)
+        if row is None or bool((errors[row] <= goal.tol).all()):
+            row = errors.amax(1).argmax()
+        parts = longest_parts(basis, factors[row], ritz.weights[row, :, errors[row].argmax()], left)
+        m, basis = len(basis.Q), extend(basis, parts)
         if len(basis.Q) == m:  # H maps the basis into itself
             noise = torch.randn(basis.Q.shape[1], generator=generator, device=generator.device)
-            basis = extend_along(basis, noise.to(basis.Q), goal.max_products - m)
-    return basis
+            basis = extend_along(basis, noise.to(basis.Q), left)

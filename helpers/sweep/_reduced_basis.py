@@ -7,7 +7,7 @@ on such vectors is Δ (QᵀHQ) Δ with Δ = diag(d_g(q)): one stored HQ, a tiny 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -61,45 +61,52 @@ def empty_basis(product: Product, sizes: list[int], like: Tensor) -> ReducedBasi
     return ReducedBasis(product, groups, none, none, small)
 
 
-def extend(basis: ReducedBasis, v: Tensor, g: int) -> ReducedBasis:
-    """Return `basis` with `v` (n_g,), the entries of a vector in group g, added. Cost: one product.
+def extend(basis: ReducedBasis, parts: Mapping[int, Tensor]) -> ReducedBasis:
+    """Return `basis` with a vector added in each of some groups g: its entries there, parts[g].
 
-    `v` is made orthogonal to the basis first. Where nothing but rounding is left of it, the basis
-    comes back as it was.
+    Each is made orthogonal to the basis first; the groups keep them apart from each other. One of
+    which nothing but rounding is left is not added. Cost: one product for each that is.
     """
-    here, length = basis.groups[g], v.norm()
-    v, _ = split_off(v, basis.Q[:, here])
-    if not v.norm() > 1e-6 * length:
+    V, group = _inside_groups(basis, parts)
+    if not len(V):
         return basis
-    q = basis.Q.new_zeros(1, basis.Q.shape[1])
-    q[0, here] = v / v.norm()
-    Q = torch.cat([basis.Q, q])
-    e, column = split_off(basis.product(q[0]), Q)
-    E = torch.cat([basis.E, e[None]])
-    along = basis.E[:, here] @ q[0, here]  # (m,) the part of the old images that is now inside
-    E[:-1, here] -= along[:, None] * q[0, here]
-    return replace(basis, Q=Q, E=E, small=_grown(basis, E, column, along, g))
+    Q = torch.cat([basis.Q, V])
+    E, C = split_off(torch.stack([basis.product(v) for v in V]), Q)  # (p, n), (p, m)
+    along = basis.E @ V.T  # (m, p) the part of the old images that is now inside
+    E = torch.cat([basis.E - along @ V, E])
+    return replace(basis, Q=Q, E=E, small=_grown(basis, E, C, along, group))
 
 
-def _grown(basis: ReducedBasis, E: Tensor, column: Tensor, along: Tensor, g: int) -> Small:
-    old, m = basis.small, len(E)
+def _inside_groups(basis: ReducedBasis, parts: Mapping[int, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the parts as unit rows (p, n) orthogonal to the basis, and the group of each."""
+    V = basis.Q.new_zeros(len(parts), basis.Q.shape[1])
+    for row, (g, part) in zip(V, parts.items(), strict=True):
+        row[basis.groups[g]] = part / part.norm()
+    V, _ = split_off(V, basis.Q)
+    left = V.norm(dim=1, keepdim=True)
+    new = (left > 1e-6).flatten()
+    return (V / left)[new], torch.tensor(list(parts))[new.cpu()]
+
+
+def _grown(basis: ReducedBasis, E: Tensor, C: Tensor, along: Tensor, group: Tensor) -> Small:
+    """Return what is known of the basis after `extend`; C (p, m) are the new images inside it."""
+    old, m, p = basis.small, len(E), len(C)
     grams = old.grams.new_zeros(len(basis.groups), m, m)
-    grams[:, :-1, :-1] = old.grams
-    along = along.cpu().double()
-    grams[g, :-1, :-1] -= along[:, None] * along
-    last = torch.stack([E[:, part] @ E[-1, part] for part in basis.groups])  # (G, m)
-    grams[:, -1, :] = grams[:, :, -1] = last.cpu().double()
-    T = bordered(old.T, column.cpu().double())
-    return Small(T, grams, torch.cat([old.group, torch.tensor([g])]))
+    grams[:, :-p, :-p] = old.grams
+    for g, a in zip(group, along.T.cpu().double(), strict=True):
+        grams[g, :-p, :-p] -= a[:, None] * a
+    last = torch.stack([E[-p:, part] @ E[:, part].T for part in basis.groups])  # (G, p, m)
+    last = last.cpu().double()
+    grams[:, -p:, :], grams[:, :, -p:] = last, last.mT
+    return Small(bordered(old.T, C.cpu().double()), grams, torch.cat([old.group, group]))
 
 
 def extend_along(basis: ReducedBasis, v: Tensor, at_most: int = 8) -> ReducedBasis:
     """Return `basis` with the parts of v (n,) in the emptiest groups added, eight at most."""
     room = torch.tensor([part.stop - part.start for part in basis.groups])
     room = room - torch.bincount(basis.small.group, minlength=len(room))
-    for g in room.argsort(descending=True, stable=True)[: min(8, at_most)].tolist():
-        basis = extend(basis, v[basis.groups[g]], g)
-    return basis
+    emptiest = room.argsort(descending=True, stable=True)[: min(8, at_most)].tolist()
+    return extend(basis, {g: v[basis.groups[g]] for g in emptiest})
 
 
 def ritz_sweep(
@@ -131,7 +138,7 @@ def _ritz(small, d, k, by):
     return values, W, squares.clamp_min(0).sqrt(), scale
 
 
-def largest_parts(basis: ReducedBasis, d: Tensor, w: Tensor) -> list[tuple[Tensor, int]]:
+def longest_parts(basis: ReducedBasis, d: Tensor, w: Tensor, at_most: int) -> dict[int, Tensor]:
     """Return the parts (n_g,) of the residual D Eᵀ Δ w in the groups g where it is longest.
 
     These are the longest, and the second if it is at least a third as long: looking again after
@@ -140,9 +147,9 @@ def largest_parts(basis: ReducedBasis, d: Tensor, w: Tensor) -> list[tuple[Tenso
     """
     y = d[basis.small.group] * w
     squares = d.square() * ((basis.small.grams @ y) @ y)
-    largest = squares.topk(min(2, len(d)))
-    wanted = largest.indices[9 * largest.values >= largest.values[0]].tolist()
-    return [(y.to(basis.E) @ basis.E[:, basis.groups[g]], g) for g in wanted]
+    longest = squares.topk(min(2, at_most, len(d)))
+    wanted = longest.indices[9 * longest.values >= longest.values[0]].tolist()
+    return {g: y.to(basis.E) @ basis.E[:, basis.groups[g]] for g in wanted}
 
 
 def compress(small: Small, W: Tensor, cutoff: float) -> tuple[Small, Tensor]:

@@ -79,7 +79,12 @@ def curvature_sweep(
     basis, ritz = serve_all(basis, factors, goal, generator)
     traces = block_traces and _traces(params, factors, of, block_traces).to(theta)
     found = [t.to(theta) for t in (ritz.values, ritz.residuals)]
-    end = (len(basis.Q), goal.reached(ritz), basis.Q[:, back], ritz.weights.to(theta))
+    end = (
+        len(basis.Q),
+        goal.reached(goal.relative(ritz)),
+        basis.Q[:, back],
+        ritz.weights.to(theta),
+    )
     return Sweep(amounts, *found, traces, *end)
 
 
