@@ -110,3 +110,9 @@ def test_only_the_errors_may_differ_from_the_committed_page(monkeypatch, tmp_pat
     moved = [replace(record, test="tests/x.py::g") for record in records]
     assert not list(book.out_of_date(book.page(smaller)))
     assert list(book.out_of_date(book.page(moved)))
+
+
+def test_an_exercise_a_box_and_a_place_are_linked_each_in_its_way():
+    statement = book.IDS["keskar-plateau"]
+    assert book.link(statement) == "{ref}`ours <keskar-plateau>`"
+    assert book.link(book.IDS["theorem-2"]).startswith("{prf:ref}`Theorem 2 <")

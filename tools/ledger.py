@@ -13,7 +13,7 @@ from pathlib import Path
 
 import helpers
 from tools import ROOT
-from tools.pages import table_of_contents
+from tools.pages import EXERCISE, table_of_contents
 from tools.statements import STATEMENTS
 
 PAGE = ROOT / "book" / "ledger.md"
@@ -73,7 +73,7 @@ def source(statement):
 
 
 def labels(path):
-    """Every label of a page's source, with its kind: "box", "plain" for a (label)=, "figure"."""
+    """Every label of a page's source, with its kind: "box", "plain" for a (label)=, "figure", "exercise"."""
     text, code = path.read_text(encoding="utf-8"), ""
     if path.suffix == ".ipynb":
         cells = json.loads(text)["cells"]
@@ -86,6 +86,7 @@ def labels(path):
         found
         | dict.fromkeys(PLAIN.findall(text), "plain")
         | dict.fromkeys(BOX.findall(text), "box")
+        | dict.fromkeys((label for _, label in EXERCISE.findall(text)), "exercise")
     )
 
 
@@ -149,6 +150,7 @@ def link(statement):
     path, label = source(statement)
     return {
         "box": f"{{prf:ref}}`{statement.ref} <{label}>`",
+        "exercise": f"{{ref}}`{statement.ref} <{label}>`",
         "plain": f"[{statement.ref}](#{label})",
         # an id that only the running page has, so that Sphinx cannot resolve it
         "figure": f'<a href="{statement.page.replace("#", ".html#")}">{statement.ref}</a>',
