@@ -138,8 +138,11 @@ def test_a_reader_who_scrolls_meanwhile_stays_where_she_is(tab, base):
     tab.goto(f"{base}book/front.html#needle:alpha=10", wait_until="commit")
     tab.wait_for_function(f"{AT} === '2'")
     tab.mouse.move(640, 400)
-    tab.mouse.wheel(0, -100_000)
-    tab.wait_for_function("scrollY === 0")
+    for _ in range(100):  # a busy browser may lose a turn of the wheel, and a reader turns again
+        tab.mouse.wheel(0, -100_000)
+        tab.wait_for_timeout(50)
+        if tab.evaluate("scrollY") == 0:
+            break
     settle(tab)
     assert tab.evaluate("scrollY") < 100
 
