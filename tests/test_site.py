@@ -324,8 +324,10 @@ def test_every_address_of_the_site_that_an_edition_names_is_there(site):
 
 FORMULAS = "article mjx-container"
 WIDTHS = "all => all.slice(0, 20).map(node => node.getBoundingClientRect().width)"
-DRAWN = """() => [...document.querySelectorAll("article mjx-container")]
-    .every((node, i, all) => all.length && node.querySelector("svg path"))"""
+DRAWN = """() => {
+  const all = [...document.querySelectorAll("article mjx-container")];
+  return all.length > 100 && all.every((node) => node.querySelector("svg path"));
+}"""
 SANDBOX = "<iframe sandbox='allow-scripts' width=1200 height=800 src='{}'></iframe>"
 
 
