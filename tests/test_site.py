@@ -326,7 +326,7 @@ FORMULAS = "article mjx-container"
 WIDTHS = "all => all.slice(0, 20).map(node => node.getBoundingClientRect().width)"
 DRAWN = """() => {
   const all = [...document.querySelectorAll("article mjx-container")];
-  return all.length > 100 && all.every((node) => node.querySelector("svg path"));
+  return all.length > 0 && all.every((node) => node.querySelector("svg path"));
 }"""
 SANDBOX = "<iframe sandbox='allow-scripts' width=1200 height=800 src='{}'></iframe>"
 
