@@ -1,7 +1,7 @@
 """The repository's address: read from _config.yml, written everywhere it must be repeated.
 
 `make set-repository URL=https://github.com/you/your-fork` runs this file. Colab needs the address
-inside every notebook (the first code cell and the badge), so it cannot live in one place alone;
+inside every notebook (the first code cell), so it cannot live in one place alone;
 this file is the one place that writes it, and a test checks that all copies agree.
 """
 
