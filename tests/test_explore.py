@@ -5,19 +5,23 @@ position; a drawing made afresh against one whose axes rested; the bytes of a se
 widgets' own values.
 """
 
+import itertools
 import json
 import os
 import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from functools import partial
 
 import nbformat
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from matplotlib.axis import XAxis
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 
 from helpers import (
     THETA,
@@ -33,28 +37,41 @@ from helpers import (
 )
 from helpers.live import _host_kernel as host_kernel
 from helpers.live import _host_site as host_site
+from helpers.live import _record as recorder
 from helpers.live._axis_memo import AxisMemo
 from helpers.live._figures import freeze
 from helpers.live._knobs import Knob, positions, start_of
-from helpers.live._svg_frames import merge, snapshot
+from helpers.live._record import record
+from helpers.live._snapshot import snapshot
+from helpers.live._svg_frames import merge
 from tools import ROOT
 
+LOG = partial(log_knob, start=3, per_decade=4)
 WORDS = {"name": "needle", "caption": "A caption.", "alt": "What is drawn."}
 
 
 # ---- knobs ---------------------------------------------------------------------------------------
 
 
-@given(st.floats(1e-6, 1), st.floats(2, 1e6), st.integers(2, 60), st.floats(0, 1))
-def test_a_log_knob_holds_its_ends_and_its_start(low, high, steps, where):
-    start = min(high, max(low, low * (high / low) ** where))
-    low, high = (float(f"{x:.2e}") for x in (low, high))
-    start = min(high, max(low, start))
-    knob = log_knob(low, high, start=start, steps=steps)
+@given(st.integers(-6, -1), st.integers(1, 6), st.integers(1, 60), st.floats(0.01, 0.99))
+def test_a_log_knob_holds_its_start_and_the_powers_of_ten(low, high, per_decade, where):
+    start = 10.0 ** (low + (high - low) * where)
+    assume(start != 1)
+    knob = log_knob(10.0**low, 10.0**high, start=start, per_decade=per_decade)
     assert knob.values[knob.start] == start
-    assert len(knob.values) == len(knob.texts) == steps
-    ends = [knob.values[i] for i in (0, -1) if i % steps != knob.start]
-    assert set(ends) <= {low, high}
+    assert list(knob.values) == sorted(knob.values)
+    assert len(knob.values) == len(knob.texts) == per_decade * (high - low) + 1
+    missing = {float(f"1e{k}") for k in range(low, high + 1)} - set(knob.values)
+    assert len(missing) <= 1  # the one nearest to start became start
+
+
+def test_a_log_knob_with_both_ends_at_a_decade_has_them():
+    values = log_knob(0.01, 100, start=3, per_decade=12).values
+    assert len(values) == 49 and {0.01, 0.1, 1, 3, 10, 100} <= set(values)
+
+
+def test_an_end_beside_the_grid_is_an_end():
+    assert log_knob(0.5, 2, start=0.5, per_decade=10).values[::6] == (0.5, 2)
 
 
 def test_knobs_make_a_grid_in_which_the_last_turns_fastest():
@@ -67,9 +84,11 @@ def test_knobs_make_a_grid_in_which_the_last_turns_fastest():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: log_knob(0, 1), "log_knob needs 0 < low < high, got 0, 1"),
-        (lambda: log_knob(1, 2, steps=1), "log_knob needs steps >= 2, got 1"),
-        (lambda: log_knob(1, 2, start=3), r"needs its start in \[1.0, 2.0\], got 3"),
+        (lambda: LOG(0, 1), "log_knob needs 0 < low < high, got 0, 1"),
+        (lambda: LOG(1, 2, per_decade=0), "log_knob needs per_decade from 1 to 100, got 0"),
+        (lambda: LOG(2, 3, per_decade=1), "log_knob needs steps >= 2, got 0"),
+        (lambda: LOG(1, 10, start=30), r"needs its start in \[1.0, 10.0\], got 30"),
+        (lambda: LOG(0.1, 10, start=1), "log_knob needs start other than 1, got 1"),
         (lambda: linear_knob(1, 1, start=1), "linear_knob needs low < high, got 1, 1"),
         (lambda: choice(["only"]), "choice needs two options or more, got 1"),
         (lambda: choice([1, 2], start=3), r"choice needs start among \[1, 2\], got 3"),
@@ -311,12 +330,11 @@ class Forgetful(AxisMemo):
 def test_the_figures_of_a_page_are_the_same_with_axes_at_rest_and_without(monkeypatch):
     pages = []
 
-    def show(draw, figs, knobs, *, name, caption, alt):
+    def show(draw, figs, knobs, *, name, caption, alt, drag, guess, still_panels):
         for memo in (AxisMemo, Forgetful):
-            monkeypatch.setattr(host_site, "AxisMemo", memo)
-            words, panels = host_site.record(draw, figs, knobs, name)
-            text = host_site.fragment(words, panels, knobs, name=name, caption=caption, alt=alt)
-            pages.append(text)
+            monkeypatch.setattr(recorder, "AxisMemo", memo)
+            run = record(draw, figs, knobs, name=name, drag=drag, still_panels=still_panels)
+            pages.append(host_site.fragment(*run, knobs, name=name, caption=caption, alt=alt))
 
     monkeypatch.setenv("HELPERS_HOST", "site")
     monkeypatch.setattr(host_site, "show", show)
@@ -346,7 +364,7 @@ def live(count=2, **knobs):
             mark.set_data([where], [where])
         return f"Here: {where:.3g} < 9.\nA second line."
 
-    return draw, figs, knobs or {"alpha": log_knob(0.1, 10, steps=5)}
+    return draw, figs, knobs or {"alpha": log_knob(0.1, 10, start=3.16, per_decade=2)}
 
 
 def page_of(capsys, monkeypatch, draw, figs, knobs, **words):
@@ -361,10 +379,11 @@ def page_of(capsys, monkeypatch, draw, figs, knobs, **words):
 def test_a_site_figure_needs_no_script_to_be_read(capsys, monkeypatch):
     bundle = page_of(capsys, monkeypatch, *live())
     html = bundle["text/html"]
-    assert html.startswith('<figure class="live" id="needle">')
+    assert html.startswith('<figure class="live" id="needle" data-position="3">')
     assert html.count("<svg") == 2
     assert 'role="img" aria-label="What is drawn."' in html
-    assert "<p>Here: 1 &lt; 9.</p>" in html
+    assert '<p class="live-result">Here: 3.16 &lt; 9.</p>' in html
+    assert "<p>A second line.</p>" in html
     assert "<figcaption>A caption.</figcaption>" in html
     assert bundle["image/png"].startswith(b"\x89PNG")
     ids = re.findall(r'\bid="([^"]*)"', html)
@@ -373,18 +392,26 @@ def test_a_site_figure_needs_no_script_to_be_read(capsys, monkeypatch):
 
 
 def test_a_site_figure_ships_every_position(capsys, monkeypatch):
-    knobs = {"alpha": log_knob(0.1, 10, steps=5), "kind": choice(["a", "bb"], start="bb")}
+    knobs = {
+        "alpha": log_knob(0.1, 10, start=3.16, per_decade=2),
+        "kind": choice(["a", "bb"], start="bb"),
+    }
     html = page_of(capsys, monkeypatch, *live(1, **knobs))["text/html"]
     data = json.loads(re.search(r'class="live-data">(.*)</script>', html)[1])
-    assert [knob["start"] for knob in data["knobs"]] == [2, 1]
+    assert [knob["start"] for knob in data["knobs"]] == [3, 1]
     assert len(data["words"]) == 10
     assert len(set(data["words"])) == 10
     assert all(len(column) == 10 for panel in data["panels"] for _, _, column in panel["slots"])
 
 
 def test_words_cannot_close_the_script(capsys, monkeypatch):
-    _, figs, knobs = live(1)
-    html = page_of(capsys, monkeypatch, lambda alpha: f"</script><!-- {alpha}", figs, knobs)
+    move, figs, knobs = live(1)
+
+    def draw(alpha):
+        move(alpha=alpha)
+        return f"</script><!-- {alpha}"
+
+    html = page_of(capsys, monkeypatch, draw, figs, knobs)
     assert html["text/html"].count("</script>") == 1
 
 
@@ -427,7 +454,12 @@ def test_a_site_figure_that_fails_off_its_start_names_the_position(monkeypatch):
         r"figure 'needle' failed at alpha=10.0 \(position 5 of 5\): ZeroDivisionError: by hand"
     )
     with pytest.raises(RuntimeError, match=sentence):
-        explore(fails_at(10), fig=panels(1)[0], alpha=log_knob(0.1, 10, steps=5), **WORDS)
+        explore(
+            fails_at(10),
+            fig=panels(1)[0],
+            alpha=log_knob(0.1, 10, start=3.16, per_decade=2),
+            **WORDS,
+        )
 
 
 def test_a_figure_over_its_budget_is_refused(monkeypatch):
@@ -438,17 +470,158 @@ def test_a_figure_over_its_budget_is_refused(monkeypatch):
     figs, (ax,) = panels(1)
     knob = linear_knob(0, 40, start=0)
     with pytest.raises(
-        ValueError, match=r"needs 150 kB gzipped or less, got \d+ kB at 41 positions"
+        ValueError, match=r"needs 60 kB gzipped or less, got \d+ kB at 41 positions"
     ):
         explore(heavy(figs[0], ax), fig=figs, alpha=knob, **WORDS)
+
+
+def crowd(ax):
+    """As many artists as a thousand dots drawn one by one."""
+    dots = [ax.plot([k / 500], [0.5], "o")[0] for k in range(500)]
+    return lambda alpha: [dot.set_ydata([alpha]) for dot in dots]
+
+
+def test_a_figure_of_too_many_elements_is_refused(monkeypatch):
+    monkeypatch.setenv("HELPERS_HOST", "site")
+    figs, (ax,) = panels(1)
+    knob = linear_knob(0, 1, start=0, steps=2)
+    with pytest.raises(ValueError, match=r"needs 1000 SVG elements or fewer, got \d{4}"):
+        explore(crowd(ax), fig=figs, alpha=knob, **WORDS)
+
+
+def lake(ax):
+    """Its colour changes by `set_path`, which sets no flag."""
+    patch = ax.add_patch(PathPatch(Path([(0, 0), (1, 0), (1, 1)])))
+
+    def draw(alpha):
+        patch.set_path(Path([(0, 0), (alpha / 10, 0), (alpha / 10, 1)]))
+
+    return draw
+
+
+def test_an_artist_that_sets_no_flag_is_seen_to_move():
+    figs, (ax,) = panels(1)
+    _, (panel,), _ = record(lake(ax), figs, {"alpha": LOG(0.1, 10)}, name="lake")
+    assert any(len(set(column)) > 5 for _, _, column in panel.slots)
+
+
+@pytest.mark.parametrize(
+    ("declared", "got"), [((), "one picture at every position"), ((0, 1), "one that moves")]
+)
+def test_a_panel_that_stands_still_is_declared_and_no_other(declared, got):
+    figs, axes = panels(2)
+    draw = lake(axes[1])
+    knobs = {"alpha": LOG(0.1, 10)}
+    assert record(draw, figs, knobs, name="lake", still_panels=(0,))
+    with pytest.raises(ValueError, match=rf"figure 'lake' needs panel \d to move, .* got {got}"):
+        record(draw, figs, knobs, name="lake", still_panels=declared)
+
+
+# ---- handles, guesses ----------------------------------------------------------------------------
+
+
+def on_a_curve(drag=None):
+    """A point on y = x² and its record: where the handle stands is known in closed form."""
+    figs, axes = panels(2)
+    axes[0].set(xlim=(0, 10), ylim=(0, 100))
+    axes[1].set(xlim=(0, 10), ylim=(0, 10))
+    dots = [ax.plot([1, 2], [1, 4], **TWIN_MARK)[0] for ax in axes]
+
+    def draw(a, b):
+        dots[0].set_data([a, b], [a**2, b**2])
+        dots[1].set_data([a], [b])
+
+    knobs = {n: linear_knob(2, 8, start=s, steps=7) for n, s in (("a", 3), ("b", 6))}
+    chosen = drag(dots) if drag else {"a": (dots[0], 0), "b": dots[0]}
+    return figs, axes, record(draw, figs, knobs, name="curve", drag=chosen)[2]
+
+
+def test_a_handle_stands_where_its_point_is_drawn():
+    _, axes, (first, second) = on_a_curve()
+    assert [first.moves, second.moves] == [["a"], ["b"]]
+    box = axes[0].get_position()
+    for spots, pick in ((first.spots, 0), (second.spots, 1)):
+        for at, (x, y) in zip(itertools.product(range(2, 9), repeat=2), spots, strict=True):
+            wanted = 216 * (box.x0 + box.width * at[pick] / 10)
+            assert x == pytest.approx(wanted, abs=0.06)
+            up = box.y0 + box.height * at[pick] ** 2 / 100
+            assert y == pytest.approx(194.4 * (1 - up), abs=0.06)
+
+
+def test_one_handle_turns_every_slider():
+    _, _, (handle,) = on_a_curve(lambda dots: dots[1])
+    assert handle.moves == ["a", "b"] and handle.panel == 1
+
+
+@pytest.mark.parametrize("drag", [lambda dots: {"c": dots[0]}, lambda dots: "dots"])
+def test_a_handle_that_turns_no_knob_is_refused(drag):
+    with pytest.raises(ValueError, match="figure 'curve' needs drag to be a point of its panels"):
+        on_a_curve(drag)
+
+
+def test_a_handle_that_leaves_its_panel_is_refused():
+    figs, (ax,) = panels(1)
+    (dot,) = ax.plot([0], [0], **TWIN_MARK)
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    with pytest.raises(ValueError, match=r"handle inside panel 0 at alpha=1.78, got"):
+        record(
+            lambda alpha: dot.set_data([alpha], [alpha]),
+            figs,
+            {"alpha": LOG(0.1, 10)},
+            name="far",
+            drag=dot,
+        )
+
+
+GUESS = {"panel": 0, "question": "Which?", "options": ["this", "that"], "right": 1, "reply": "So."}
+
+
+@pytest.mark.parametrize("host", ["site", "kernel"])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"options": ["one"]}, "needs guess to hold panel, question, 2 to 4 options"),
+        ({"right": 2}, "needs guess to hold panel, question, 2 to 4 options"),
+        ({"panel": 1}, "needs guess to cover one of its 1 panels, got 1"),
+        ({"wrong": 0}, "needs guess to hold panel, question, 2 to 4 options"),
+    ],
+)
+def test_a_bad_guess_is_refused_in_every_host(monkeypatch, host, change, sentence):
+    monkeypatch.setenv("HELPERS_HOST", host)
+    draw, figs, knobs = live(1)
+    with pytest.raises(ValueError, match=sentence):
+        explore(draw, fig=figs, guess=GUESS | change, **knobs, **WORDS)
+
+
+def test_a_guess_does_not_cover_a_handle(monkeypatch):
+    monkeypatch.setenv("HELPERS_HOST", "site")
+    figs, (ax,) = panels(1)
+    (dot,) = ax.plot([0], [0], **TWIN_MARK)
+    ax.set(xlim=(0, 11), ylim=(0, 11))
+    with pytest.raises(
+        ValueError, match="needs its guess on a panel without a handle, got panel 0"
+    ):
+        explore(
+            lambda alpha: dot.set_data([alpha], [alpha]),
+            fig=figs,
+            guess=GUESS,
+            drag=dot,
+            alpha=LOG(0.1, 10),
+            **WORDS,
+        )
 
 
 def test_a_draw_with_memory_is_refused(monkeypatch):
     monkeypatch.setenv("HELPERS_HOST", "site")
     with pytest.raises(
-        ValueError, match="depends on its knobs alone, got two pictures at alpha=1.0"
+        ValueError, match="depends on its knobs alone, got two pictures at alpha=3.16"
     ):
-        explore(remembers(), fig=panels(1)[0], alpha=log_knob(0.1, 10, steps=5), **WORDS)
+        explore(
+            remembers(),
+            fig=panels(1)[0],
+            alpha=log_knob(0.1, 10, start=3.16, per_decade=2),
+            **WORDS,
+        )
 
 
 @pytest.mark.parametrize("host", ["site", "kernel"])
@@ -478,9 +651,10 @@ def test_a_knob_must_be_a_knob():
 TWICE = """
 import sys
 import test_explore as t; from helpers.live import _host_site as host_site
+from helpers.live import _record as recorder
 draw, figs, knobs = t.live(2)
-words, frames = host_site.record(draw, figs, knobs, "needle")
-sys.stdout.write(host_site.fragment(words, frames, knobs, **t.WORDS))
+run = t.record(draw, figs, knobs, name="needle")
+sys.stdout.write(host_site.fragment(*run, knobs, **t.WORDS))
 """
 
 
@@ -505,7 +679,9 @@ def test_two_processes_write_the_same_bytes():
 
 @pytest.fixture
 def widget():
-    draw, figs, knobs = live(2, alpha=log_knob(0.1, 10, steps=5), kind=choice(["a", "bb"]))
+    draw, figs, knobs = live(
+        2, alpha=log_knob(0.1, 10, start=3.16, per_decade=2), kind=choice(["a", "bb"])
+    )
     return host_kernel.Live(draw, figs, knobs, **WORDS)
 
 
@@ -531,7 +707,10 @@ def test_a_kernel_figure_carries_caption_and_alt(widget):
 
 def test_an_error_in_a_kernel_is_shown_and_passes():
     shown = host_kernel.Live(
-        fails_at(10.0), panels(1)[0], {"alpha": log_knob(0.1, 10, steps=5)}, **WORDS
+        fails_at(10.0),
+        panels(1)[0],
+        {"alpha": log_knob(0.1, 10, start=3.16, per_decade=2)},
+        **WORDS,
     )
     shown.controls["alpha"].index = 4
     assert "figure &#x27;needle&#x27; failed at alpha=10.0: ZeroDivisionError" in shown.words.value
@@ -541,7 +720,12 @@ def test_an_error_in_a_kernel_is_shown_and_passes():
 
 def test_an_error_at_the_start_stops_the_cell():
     with pytest.raises(ZeroDivisionError):
-        explore(fails_at(1.0), fig=panels(1)[0], alpha=log_knob(0.1, 10, steps=5), **WORDS)
+        explore(
+            fails_at(3.16),
+            fig=panels(1)[0],
+            alpha=log_knob(0.1, 10, start=3.16, per_decade=2),
+            **WORDS,
+        )
 
 
 def test_a_knob_is_plain_data():

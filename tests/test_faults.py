@@ -27,7 +27,7 @@ from helpers import explore, log_knob, linear_knob
 from helpers import panels
 figs, (ax,) = panels(1)
 (line,) = ax.plot([0, 1], [0, 1])
-knob = log_knob(0.1, 10, steps=3)
+knob = log_knob(0.1, 10, start=0.1, per_decade=1)
 words = dict(fig=figs, name="needle", caption="A caption.", alt="A line.")
 """
 FAULTS = {
@@ -37,7 +37,7 @@ FAULTS = {
         "RuntimeError: figure 'needle' failed at alpha=10.0 (position 3 of 3): ZeroDivisionError",
     ),
     "over its budget": (
-        "explore(lambda alpha: '', alpha=log_knob(0.1, 10, steps=201), **words)",
+        "explore(lambda alpha: '', alpha=linear_knob(0, 1, start=0, steps=201), **words)",
         "ValueError: figure 'needle' needs 200 positions or fewer, got 201",
     ),
     "no alt text": (

@@ -43,7 +43,7 @@ def draw(alpha):
 from helpers.live import _host_kernel
 live = _host_kernel.Live
 _host_kernel.Live = lambda *a, **k: globals().__setitem__("it", live(*a, **k)) or it
-explore(draw, fig=figs, name="needle", caption="c", alt="a", alpha=log_knob(0.1, 10, steps=5))
+explore(draw, fig=figs, name="needle", caption="c", alt="a", alpha=log_knob(0.1, 10, start=3.16, per_decade=2))
 ---
 same = own == settings()
 ---
@@ -111,7 +111,7 @@ def displayed(monkeypatch, show):
 
 def test_a_saved_notebook_keeps_widget_picture_and_words(monkeypatch):
     figs, _ = panels(2)
-    knob = log_knob(0.1, 10, steps=5)
+    knob = log_knob(0.1, 10, start=3.16, per_decade=2)
     data, metadata = displayed(
         monkeypatch, lambda: explore(lambda alpha: "", fig=figs, alpha=knob, **WORDS)
     )

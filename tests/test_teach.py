@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from helpers import choice, linear_knob, log_knob
+from helpers.live._explore import RESERVED
 from tools import ROOT, exercise_index, pages
 
 LINK = re.compile(r'<a href="([\w./-]+)\.html(?:#([\w-]+)(?::([^"]+))?)?"')
@@ -70,7 +71,7 @@ def figures(page):
             learn(statement, known)
             for call in pages.calls(ast.unparse(statement), {"explore"}):
                 given = {keyword.arg: keyword.value for keyword in call.keywords}
-                knobs = set(given) - {"fig", "name", "caption", "alt"}
+                knobs = set(given) - set(RESERVED)
                 found[given["name"].value] = {k: value_or_none(given[k], known) for k in knobs}
     return found
 
@@ -114,7 +115,7 @@ def test_a_knob_is_read_from_the_names_of_its_page():
     known = {}
     for line in ("LOW, HIGH = 1, 100", "both = {'a': f(1), 'b': g(2)}", "unknown = f(LOW)"):
         learn(ast.parse(line).body[0], known)
-    knob = value(ast.parse("log_knob(LOW, HIGH, steps=3)", mode="eval").body, known)
+    knob = value(ast.parse("log_knob(LOW, HIGH, start=10, per_decade=1)", mode="eval").body, known)
     assert knob.values == (1, 10, 100) and known["unknown"] is None
     assert has_position(knob, "10") and has_position(knob, "9.95") and not has_position(knob, "9")
     buttons = value(ast.parse("choice(tuple(both))", mode="eval").body, known)

@@ -9,6 +9,7 @@ import copy
 from contextlib import contextmanager
 from functools import partial
 
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 
@@ -24,7 +25,7 @@ class AxisMemo:
     @contextmanager
     def watching(self, fig):
         """While this lasts, a drawing of `fig` leaves out the axes that did not change."""
-        axes = _axes(fig)
+        axes = axes_of(fig)
         for axis in axes:
             axis.draw = partial(self._draw, axis)
         try:
@@ -33,9 +34,15 @@ class AxisMemo:
             for axis in axes:
                 del axis.draw
 
+    def rests(self, axis):
+        """Whether `axis` looks as it did when it was last drawn.
+
+        Asked while the figure is drawn, not before: its Axes settles limits and place then.
+        """
+        return axis in self._drawn and self._drawn[axis][0] == look(axis)
+
     def _draw(self, axis, renderer):
-        # asked here and not before: the Axes settles its limits and its place when it is drawn
-        if axis in self._drawn and self._drawn[axis][0] == _look(axis):
+        if self.rests(axis):
             renderer.open_group("axis", gid=axis.get_gid())
             renderer.close_group("axis")
         else:
@@ -45,33 +52,44 @@ class AxisMemo:
     def fill(self, fig, root):
         """Put the axes that were left out into the drawing `root` of `fig`, and keep the others."""
         groups = {node.get("id"): node for node in root.iter()}
-        for axis in _axes(fig):
+        for axis in axes_of(fig):
             group = groups.get(axis.get_gid())
             if group is None:  # switched off
                 continue
             if axis in self._drawn:
                 group[:] = copy.deepcopy(self._drawn[axis][1])[:]
             elif _stands_alone(group):
-                self._drawn[axis] = _look(axis), copy.deepcopy(group)
+                self._drawn[axis] = look(axis), copy.deepcopy(group)
 
 
-def _axes(fig):
+def axes_of(fig):
+    """The axes whose drawing may be kept: those of a figure with one Axes."""
     if len(fig.axes) != 1 or fig.axes[0].child_axes:
         return []
     return [fig.axes[0].xaxis, fig.axes[0].yaxis]
 
 
-def _look(axis):
-    """What the drawing of `axis` depends on: its place, its texts, and whether it was touched."""
+def look(axis):
+    """What the drawing of `axis` depends on: its place, its texts, its lines, and its own flag."""
     ax = axis.axes
     place = (*ax.viewLim.bounds, *ax.bbox.bounds)
-    words = [_wording(text) for text in axis.findobj(Text)]  # each is stale whenever it was drawn
-    return place, axis.stale, words
+    # each of these is stale whenever it was drawn
+    parts = [_wording(part) if isinstance(part, Text) else _stroke(part) for part in _parts(axis)]
+    return place, axis.stale, parts
+
+
+def _parts(axis):
+    return axis.findobj(lambda artist: isinstance(artist, (Text, Line2D)))
 
 
 def _wording(text):
     font = text.get_fontsize(), text.get_fontweight(), text.get_rotation()
     return text.get_text(), text.get_color(), text.get_alpha(), text.get_visible(), font
+
+
+def _stroke(line):
+    shape = line.get_linewidth(), line.get_linestyle(), line.get_marker(), line.get_markersize()
+    return line.get_color(), line.get_alpha(), line.get_visible(), shape
 
 
 def _stands_alone(group):

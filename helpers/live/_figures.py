@@ -1,15 +1,12 @@
-"""The book's pictures: a palette, panels that read at 240 pixels, log ticks, direct labels, digits.
+"""The book's pictures: a palette, panels of one size, direct labels, digits.
 
 Colours carry meaning from page to page, and never alone: θ is blue and a circle, its twin T_α θ is
 orange and a diamond, the orbit between them is grey, thresholds are green and dashed.
 """
 
-import math
-
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from helpers.live._settings import Settings
 
@@ -39,6 +36,9 @@ DARK = {  # the same six on a dark page; the site alone uses them
     "faint": "#4d535a",
 }
 
+WIDTH, HEIGHT = 3.0, 2.7  # inches of a panel, always: a wider picture is a second panel
+TYPE = 9.25  # points of all text: 13 pixels where a panel is 304 pixels wide
+
 STYLE = {
     "axes.edgecolor": ORBIT,
     "axes.facecolor": "none",
@@ -49,44 +49,42 @@ STYLE = {
     "axes.spines.top": False,
     "axes.titlecolor": INK,
     "axes.titlelocation": "left",
-    "axes.titlesize": 10.0,
-    "axes.labelsize": 9.5,
+    "axes.titlesize": TYPE,
+    "axes.titleweight": "bold",
+    "axes.labelsize": TYPE,
     "figure.facecolor": "none",
     "font.family": "DejaVu Sans",
-    "font.size": 9.5,
+    "font.size": TYPE,
     "legend.frameon": False,
-    "legend.fontsize": 9.0,
+    "legend.fontsize": TYPE,
     "lines.linewidth": 1.8,
     "lines.markersize": 7.0,
     "mathtext.default": "regular",
     "text.color": INK,
     "xtick.color": ORBIT,
     "xtick.labelcolor": INK,
-    "xtick.labelsize": 9.0,
+    "xtick.labelsize": TYPE,
     "ytick.color": ORBIT,
     "ytick.labelcolor": INK,
-    "ytick.labelsize": 9.0,
+    "ytick.labelsize": TYPE,
 }
 SETTINGS = Settings(STYLE)
 THETA_MARK = {"marker": "o", "color": THETA, "linestyle": "none", "zorder": 5}
 TWIN_MARK = {"marker": "D", "color": TWIN, "linestyle": "none", "zorder": 6}
 
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
-
-def panels(count=1, *, width=3.0, height=2.7):
+def panels(count=1):
     """`count` figures with one Axes each: `(figs, axes)`, two lists. `fig=figs` goes to `explore`.
 
     Each panel is a figure of its own so that a narrow page can stack them. They are not pyplot's:
     nothing is shown until `explore` or `still` shows it, and nothing needs closing. The book's
     matplotlib settings hold until the cell that shows them has ended; your own then come back.
-    `width` and `height` are inches at 72 points, and text is 9 to 10 points, so a panel reads from
-    240 pixels up.
+    Every panel has one size and every text in it one size, so figures read alike on every screen.
     """
     if count < 1:
         raise ValueError(f"panels needs count >= 1, got {count}: a figure has at least one panel.")
     SETTINGS.begin()
-    figs = [Figure(figsize=(width, height), layout="constrained") for _ in range(count)]
+    figs = [Figure(figsize=(WIDTH, HEIGHT), layout="constrained") for _ in range(count)]
     SETTINGS.wait_for(figs)
     return figs, [fig.add_subplot() for fig in figs]
 
@@ -96,52 +94,6 @@ def freeze(fig):
     if fig.get_layout_engine() is not None:
         fig.draw_without_rendering()
         fig.set_layout_engine("none")
-
-
-def power_of_ten(exponent):
-    """10 to an integer `exponent` in plain characters: `10⁻³`; `1` and `10` for 0 and 1."""
-    plain = {0: "1", 1: "10"}
-    return plain.get(exponent) or "10" + str(exponent).translate(_SUPERSCRIPT)
-
-
-def number(value, digits=3):
-    """`value` in words a reader can say: `0.0141`, `3,412`, `2.5×10⁻⁶`; `digits` significant."""
-    if not math.isfinite(value) or value == 0:
-        return "0" if value == 0 else str(value).replace("-", "−").replace("inf", "∞")
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    if -4 <= int(exponent) <= 5:
-        decimals = max(0, digits - 1 - int(exponent))
-        return _trim(f"{float(f'{mantissa}e{exponent}'):,.{decimals}f}").replace("-", "−")
-    power = "10" + str(int(exponent)).translate(_SUPERSCRIPT)
-    mantissa = _trim(mantissa).replace("-", "−")
-    return {"1": power, "−1": "−" + power}.get(mantissa) or f"{mantissa}×{power}"
-
-
-def _trim(text):
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def log_ticks(axis, *, every=1):
-    """Ticks of a log `axis` (`ax.xaxis`, `ax.yaxis`) at each `every`-th power of ten, as `10⁻³`."""
-    axis.set_major_locator(LogLocator(base=10.0, numticks=64))
-    axis.set_minor_locator(NullLocator())
-    axis.set_minor_formatter(NullFormatter())
-
-    def text(value, _position):
-        exponent = round(math.log10(value)) if value > 0 else 0
-        return power_of_ten(exponent) if value > 0 and exponent % every == 0 else ""
-
-    axis.set_major_formatter(FuncFormatter(text))
-
-
-def log_axes(ax, *, x=None, y=None, every_x=1, every_y=1):
-    """Make `ax` logarithmic in `x` and in `y`, each given as its limits `(low, high)` or None."""
-    if x is not None:
-        ax.set(xscale="log", xlim=x)
-        log_ticks(ax.xaxis, every=every_x)
-    if y is not None:
-        ax.set(yscale="log", ylim=y)
-        log_ticks(ax.yaxis, every=every_y)
 
 
 def label(ax, x, y, text, *, color=INK, ha="left", va="center", dx=0.0, dy=0.0, **style):
@@ -160,6 +112,13 @@ def label(ax, x, y, text, *, color=INK, ha="left", va="center", dx=0.0, dy=0.0, 
         annotation_clip=False,
         **style,
     )
+
+
+def mark(name, *artists):
+    """Name `artists`: words written `[so](name)` light them up. Returns the artist, or all."""
+    for artist in artists:
+        artist.mark = name
+    return artists[0] if len(artists) == 1 else artists
 
 
 def contours(ax, X, Y, Z, levels, *, color=FAINT, linewidth=0.9):

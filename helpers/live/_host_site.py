@@ -10,83 +10,29 @@ from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from helpers.live._axis_memo import AxisMemo
-from helpers.live._figures import freeze
-from helpers.live._knobs import label_of, positions, spell, start_of
-from helpers.live._svg_frames import merge, snapshot
+from helpers.live._knobs import label_of, start_of
+from helpers.live._letters import to_html, to_plain
+from helpers.live._record import record
 
-MOST_POSITIONS = 200
-MOST_BYTES = 150_000  # gzipped, of one figure
+MOST_BYTES = 60_000  # gzipped, of one figure
 PICTURE = '<svg aria-hidden="true" translate="no" '  # a translator would take α for a word
 
 
-def show(draw, figs, knobs, *, name, caption, alt):
+def show(draw, figs, knobs, *, name, caption, alt, drag=None, guess=None, still_panels=()):
     """Display the figure as a page fragment (HTML), with a PNG still for what is not HTML."""
-    words, panels = record(draw, figs, knobs, name)
-    page = fragment(words, panels, knobs, name=name, caption=caption, alt=alt)
-    _check_weight(page, len(words), name)
-    display({"text/html": page, "image/png": _png(figs), "text/plain": alt}, raw=True)
+    run = record(draw, figs, knobs, name=name, drag=drag, still_panels=still_panels)
+    _check_guard(guess, run[2], name)
+    page = fragment(*run, knobs, name=name, caption=caption, alt=alt, guess=guess)
+    _check_weight(page, len(run[0]), name)
+    display({"text/html": page, "image/png": _png(figs), "text/plain": to_plain(alt)}, raw=True)
 
 
-def record(draw, figs, knobs, name):
-    """Run `draw` at every position: `(words, panels)`, a string each and `Frames` for each panel.
-
-    The start is drawn before the others and once more after them: a `draw` that remembers where it
-    came from would show on the site what no reader can reach. That last drawing is made afresh: it
-    differs as well where an `AxisMemo` kept what had changed.
-    """
-    spots, start = positions(knobs), start_of(knobs)
-    if len(spots) > MOST_POSITIONS:
+def _check_guard(guess, handles, name):
+    if guess and any(handle.panel == guess["panel"] for handle in handles):
         raise ValueError(
-            f"figure '{name}' needs {MOST_POSITIONS} positions or fewer, got {len(spots)}: "
-            "each one is drawn and shipped; give its knobs fewer steps."
+            f"figure '{name}' needs its guess on a panel without a handle, got panel "
+            f"{guess['panel']}: a covered point cannot be dragged."
         )
-    first = _call(draw, spots, start, name)
-    for fig in figs:
-        fig.set_dpi(72)  # SVG's own: set later, it would move the first drawing's pictures
-        freeze(fig)
-    memos = [AxisMemo() for _ in figs]
-    before = [snapshot(fig, memo) for fig, memo in zip(figs, memos)]
-    words, trees = [], [before]
-    for index in range(len(spots)):
-        words.append(_call(draw, spots, index, name))
-        trees.append([_seen(*panel) for panel in zip(figs, memos, trees[-1])])
-    again = _call(draw, spots, start, name)
-    _check_memory((first, before), (again, [snapshot(fig) for fig in figs]), spots[start], name)
-    columns = list(zip(*trees[1:]))
-    return words, [merge(list(c), start, f"{name}-{i}-") for i, c in enumerate(columns)]
-
-
-def _seen(fig, memo, last):
-    """The tree of `fig` now: its `last` one where no artist was touched since."""
-    return snapshot(fig, memo) if fig.stale else last
-
-
-def _call(draw, spots, index, name):
-    try:
-        return str(draw(**spots[index]) or "")
-    except Exception as error:
-        raise RuntimeError(
-            f"figure '{name}' failed at {spell(spots[index])} (position {index + 1} of "
-            f"{len(spots)}): {type(error).__name__}: {error}"
-        ) from error
-
-
-def _check_memory(before, after, position, name):
-    def text(state):
-        return state[0], [b"".join(_bytes(tree)) for tree in state[1]]
-
-    if text(before) != text(after):
-        raise ValueError(
-            f"figure '{name}' needs a draw that depends on its knobs alone, got two pictures at "
-            f"{spell(position)}: a reader may come to a position from anywhere."
-        )
-
-
-def _bytes(tree):
-    return (
-        repr((node.tag, sorted(node.attrib.items()), node.text)).encode() for node in tree.iter()
-    )
 
 
 def _check_weight(page, count, name):
@@ -98,47 +44,57 @@ def _check_weight(page, count, name):
         )
 
 
-def fragment(words, panels, knobs, *, name, caption, alt):
+def fragment(words, panels, handles, knobs, *, name, caption, alt, guess=None):
     """The figure as HTML: pictures, words and caption that need no script, and the changes."""
-    quote = html.escape
-    said = words[start_of(knobs)]
+    start = start_of(knobs)
+    result, *more = words[start].splitlines() or [""]
     parts = [
-        f'<figure class="live" id="{name}">',
-        f'<div class="live-panels live-panels-{len(panels)}" role="img" aria-label="{quote(alt)}">',
-        *(panel.svg.replace("<svg ", PICTURE, 1) for panel in panels),
+        f'<figure class="live" id="{name}" data-position="{start}">',
+        f'<div class="live-panels live-panels-{len(panels)}" role="img" '
+        f'aria-label="{html.escape(to_plain(alt))}">',
+        *(_panel(panel, bool(knobs)) for panel in panels),
         "</div>",
+        f'<div class="live-bar"><p class="live-result">{to_html(result)}</p></div>',
         '<div class="live-words">',
-        *(f"<p>{quote(line)}</p>" for line in said.splitlines()),
+        *(f"<p>{to_html(line)}</p>" for line in more),
         "</div>",
-        f"<figcaption>{quote(caption)}</figcaption>",
-        *([_script(words, panels, knobs)] if knobs else []),
+        f"<figcaption>{to_html(caption)}</figcaption>",
+        *([_script(changes(words, panels, handles, knobs, guess))] if knobs else []),
         "</figure>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def _script(words, panels, knobs):
-    data = json.dumps(changes(words, panels, knobs), ensure_ascii=False, separators=(",", ":"))
-    data = data.replace("</", "<\\/").replace("<!", "<\\u0021")
-    return f'<script type="application/json" class="live-data">{data}</script>'
+def _panel(panel, live):
+    still = ' data-still=""' if live and not panel.slots else ""
+    return f'<div class="live-panel"{still}>{panel.svg.replace("<svg ", PICTURE, 1)}</div>'
 
 
-def changes(words, panels, knobs):
-    """What `explore.js` reads: knobs, and for each panel its values and slots; words last."""
-    return {
-        "knobs": [
-            {
-                "name": name,
-                "kind": knob.kind,
-                "label": label_of(name, knob),
-                "values": [str(value) for value in knob.values],
-                "texts": list(knob.texts),
-                "start": knob.start,
-            }
-            for name, knob in knobs.items()
-        ],
+def _script(data):
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    text = text.replace("</", "<\\/").replace("<!", "<\\u0021")
+    return f'<script type="application/json" class="live-data">{text}</script>'
+
+
+def changes(words, panels, handles, knobs, guess=None):
+    """What `explore.js` reads: knobs, each panel's values and slots, words as HTML, handles."""
+    data = {
+        "knobs": [_knob(name, knob) for name, knob in knobs.items()],
         "panels": [{"values": panel.values, "slots": panel.slots} for panel in panels],
-        "words": words,
+        "words": ["\n".join(map(to_html, said.splitlines())) for said in words],
+        "grips": [{"panel": h.panel, "moves": h.moves, "spots": h.spots} for h in handles],
+    }
+    return data | ({"guess": guess} if guess else {})
+
+
+def _knob(name, knob):
+    return {
+        "name": name,
+        "kind": knob.kind,
+        "label": label_of(name, knob),
+        "values": [str(value) for value in knob.values],
+        "texts": list(knob.texts),
+        "start": knob.start,
     }
 
 

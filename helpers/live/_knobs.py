@@ -4,7 +4,7 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from helpers.live._figures import number
+from helpers.live._numbers import number
 
 GREEK = {
     "alpha": "α",
@@ -34,17 +34,25 @@ class Knob:
     label: str | None = None
 
 
-def log_knob(low, high, *, start=1.0, steps=41, label=None, unit=None):
-    """A slider of `steps` values from `low` to `high`, equally spaced in the logarithm.
+def log_knob(low, high, *, start, per_decade, label=None, unit=None):
+    """A slider from `low` to `high` with `per_decade` values in each power of ten, which it holds.
 
     Values have three significant digits, so that what is written is what was measured, and the
-    one nearest to `start` becomes `start` exactly.
+    one nearest to `start` becomes `start` exactly. A start of 1 is refused: at the factor 1 a
+    rescaling does nothing, and the figure would open on two pictures that are the same.
     """
     if not 0 < low < high < math.inf:
         raise ValueError(f"log_knob needs 0 < low < high, got {low}, {high}: it spaces logarithms.")
-    _check_steps("log_knob", steps)
-    ratio = math.log10(high / low) / (steps - 1)
-    values = [float(f"{low * 10 ** (ratio * i):.2e}") for i in range(steps)]
+    if not 1 <= per_decade <= 100:
+        raise ValueError(f"log_knob needs per_decade from 1 to 100, got {per_decade}.")
+    if start == 1:
+        raise ValueError("log_knob needs start other than 1, got 1: there nothing is rescaled.")
+    first, last = (per_decade * math.log10(end) for end in (low / 1.01, high * 1.01))
+    steps = range(math.ceil(first), math.floor(last) + 1)
+    _check_steps("log_knob", len(steps))
+    values = [float(f"{10 ** (k / per_decade):.2e}") for k in steps]
+    for at, end in ((0, low), (-1, high)):  # 0.5 where the grid has 0.501
+        values[at] = float(end) if abs(values[at] / end - 1) < 0.01 else values[at]
     return _slider(values, start, label, unit)
 
 
@@ -83,7 +91,7 @@ def _slider(values, start, label, unit):
     if not low <= start <= high:
         raise ValueError(f"a knob needs its start in [{low}, {high}], got {start}: out of reach.")
     index = min(range(len(values)), key=lambda i: abs(values[i] - start))
-    values[index] = float(start)
+    values[index] = float(start)  # a round number where the grid has 3.16
     texts = tuple(number(value) + (f" {unit}" if unit else "") for value in values)
     return Knob("range", tuple(values), texts, index, label)
 

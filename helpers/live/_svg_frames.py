@@ -5,27 +5,13 @@ is not the same at all positions becomes a slot with its list of values. Nothing
 any position can be shown from the template and the slots, and it is what matplotlib drew.
 """
 
-import io
 import itertools
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from dataclasses import dataclass
 
-import matplotlib
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-from helpers.live._axis_memo import AxisMemo
-from helpers.live._figures import PALETTE
-
-# Same drawing, same bytes: no random salt, no date, and text stays text (small, and selectable).
-SVG_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "helpers", "image.composite_image": False}
-_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
-_COLOUR = re.compile(r"#[0-9a-f]{6}")
-_VARIABLE = {colour: f"var(--{name})" for name, colour in PALETTE.items()}
-_FRACTION = re.compile(r"-?\d+\.\d+(e-?\d+)?")
 _REFERENCE = re.compile(r"#([\w.:-]+)")
-_NUMERIC = {"d", "transform", "x", "y", "points", "width", "height", "style", "viewBox"}
 
 
 @dataclass(frozen=True)
@@ -39,59 +25,6 @@ class Frames:
     svg: str
     slots: list  # [node, attribute, [index into values, one for each position]]
     values: list
-
-
-def snapshot(fig, memo=None):
-    """What `fig` shows now, as a cleaned SVG tree whose artists carry stable ids.
-
-    Not by `savefig`, which draws twice after a layout engine. Axes at rest come from the `memo`.
-    """
-    memo = memo or AxisMemo()
-    _name_artists(fig, "a")
-    page = io.BytesIO()
-    with matplotlib.rc_context(SVG_STYLE), memo.watching(fig):
-        FigureCanvasSVG(fig).print_svg(page, metadata=_METADATA)
-    root = ET.fromstring(page.getvalue())
-    for node in root.iter():
-        _clean(node)
-    memo.fill(fig, root)
-    return root
-
-
-def _name_artists(artist, path):
-    """An id by place in the artist tree: an artist that is hidden or redrawn keeps its name."""
-    artist.set_gid(path)
-    seen = Counter()
-    for child in artist.get_children():
-        kind = type(child).__name__
-        _name_artists(child, f"{path}.{kind}{seen[kind]}")
-        seen[kind] += 1
-
-
-def _clean(node):
-    node.tag = node.tag.rpartition("}")[2]
-    for key in list(node.attrib):
-        value = node.attrib.pop(key)
-        node.set(key.rpartition("}")[2], _tidy(key, value))
-    for child in list(node):
-        if child.tag.rpartition("}")[2] in ("metadata", "style"):
-            node.remove(child)
-        child.tail = None
-    node.text = node.text if node.text and node.text.strip() else None
-    if node.get("transform", "").startswith("rotate(0 "):
-        del node.attrib["transform"]
-    if node.tag == "svg":
-        node.attrib = {"viewBox": node.get("viewBox")}
-
-
-def _tidy(key, value):
-    if key == "style":
-        value = re.sub(r"font-family: [^;]*; ?", "", value)
-        value = _COLOUR.sub(lambda match: _VARIABLE.get(match[0], match[0]), value)
-    if key in _NUMERIC:
-        value = _FRACTION.sub(lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), value)
-        value = re.sub(r"(?<![\d.])-0(?![\d.])", "0", " ".join(value.split()))
-    return value
 
 
 def merge(trees, start, prefix):
@@ -121,6 +54,8 @@ def _rename_ids(trees, prefix):
         for node in tree.iter():
             node.attrib = {k: _relink(v, fresh) for k, v in node.attrib.items()}
             identity = node.attrib.pop("id", None)
+            if "~" in (identity or ""):
+                node.set("data-mark", identity.rpartition("~")[2])
             if identity in used:
                 node.set("id", fresh[identity])
             elif identity is not None:
