@@ -74,6 +74,8 @@ GROUPS = {
     "live._svg_frames": (),
     "live._record": (),
     "live._host_site": (),
+    "live._pictures": (),
+    "live._veil": (),
     "live._host_kernel": (),
     "live._explore": ("explore", "still", "say"),
     "live._wording": (),

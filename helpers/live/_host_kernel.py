@@ -1,45 +1,55 @@
 """A running kernel as host of a live figure: ipywidgets, and `draw` really called at each move."""
 
 import html
-import io
+import re
 import traceback
 
 import ipywidgets as widgets
-import numpy as np
 from IPython.display import display
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from PIL import Image
 
 from helpers.live._figures import SETTINGS, freeze
 from helpers.live._knobs import label_of
+from helpers.live._letters import to_html, to_plain
+from helpers.live._pictures import Picture, side_by_side
+from helpers.live._veil import Veil
 
-DPI = 144  # twice the layout's 72 points: sharp on a dense screen
-WIDE = 110  # pixels on the screen for an inch of a figure
+WIDE = 110  # pixels for an inch of a figure, where a saved notebook shows its picture
+MOST_BUTTONS = 6  # more options than these are a list to choose from
 WIDGET = "application/vnd.jupyter.widget-view+json"
+PANEL = {"width": "31%", "min_width": "min(285px, 100%)", "max_width": "460px"}  # three in a row
 
 
-def show(draw, figs, knobs, *, name, caption, alt):
-    """Display the figure with its widgets; a saved notebook keeps a picture and words beside."""
-    live = Live(draw, figs, knobs, name=name, caption=caption, alt=alt)
-    data, metadata = live.bundle(alt)
+def show(draw, figs, knobs, *, name, caption, alt, guess=None, drag=None, still_panels=()):
+    """Display the figure with its widgets; a saved notebook keeps a picture and words beside.
+
+    `drag` and `still_panels` are for the site: here sliders move, and a panel at rest is not sent.
+    """
+    live = Live(draw, figs, knobs, name=name, caption=caption, alt=alt, guess=guess)
+    data, metadata = live.bundle(to_plain(alt))
     display(data, metadata=metadata, raw=True)
 
 
 class Live:
-    """A figure under ipywidgets: `controls` by knob name, `images`, `words`, all in `box`."""
+    """A figure under ipywidgets: `controls` by knob name, `images`, `words`, all in `box`.
 
-    def __init__(self, draw, figs, knobs, *, name, caption, alt):
+    `veil` stands in the place of a panel until its question is answered; without one it is None.
+    """
+
+    def __init__(self, draw, figs, knobs, *, name, caption, alt, guess=None):
         self.draw, self.figs, self.name = draw, figs, name
-        self.controls = {key: _control(key, knob) for key, knob in knobs.items()}
+        order = sorted(knobs, key=lambda key: knobs[key].kind == "range")  # choices first
+        self.controls = {key: _control(key, knobs[key]) for key in order}
         self.words = widgets.HTML()
-        self.images = [_image(fig) for fig in figs]
-        said = draw(**self.position())  # a failure at the start is the cell's failure
+        self._said = str(draw(**self.position()) or "")  # a failure here is the cell's failure
         for fig in figs:
             freeze(fig)
-        self._show(said)
+        self.pictures = [Picture(fig) for fig in figs]
+        self.images = [_image(fig, at, len(figs)) for at, fig in enumerate(figs, 1)]
+        self.veil = Veil(guess, PANEL, self._uncover) if guess else None
+        self.box = self._box(caption, alt, guess)
+        self._show()
         for control in self.controls.values():
             control.observe(self._move, names="value")
-        self.box = self._box(caption, alt)
 
     def bundle(self, alt):
         """(data, metadata) to display: the widget, and beside it a picture and `alt`.
@@ -59,66 +69,76 @@ class Live:
     def _move(self, _change):
         try:
             with SETTINGS.drawing():
-                self._show(self.draw(**self.position()))
+                self._said = str(self.draw(**self.position()) or "")
+                self._show()
         except Exception as error:  # a widget swallows it: the reader must see it
             self.words.value = _alert(self.name, self.position(), error)
 
-    def _show(self, said):
-        for fig, image in zip(self.figs, self.images):
-            if fig.stale or not image.value:  # a panel that did not change is not drawn again
-                image.value = png(fig)
-        lines = "<br>".join(html.escape(line) for line in str(said or "").splitlines())
-        self.words.value = f'<div role="status" aria-live="polite">{lines}</div>'
+    def _show(self):
+        pictures = [picture.drawn() for picture in self.pictures]  # all, before one is replaced
+        for image, picture in zip(self.images, pictures):
+            if bytes(image.value) != picture:
+                image.value = picture
+        self._speak()
 
-    def _box(self, caption, alt):
-        wrap = widgets.Layout(flex_flow="row wrap", display="flex")
-        pictures = widgets.Box(self.images, layout=wrap)
-        below = f"<em>{html.escape(caption)}</em><details><summary>Described in words</summary>"
-        note = widgets.HTML(f"{below}{html.escape(alt)}</details>")
-        return widgets.VBox([pictures, *self.controls.values(), self.words, note])
+    def _speak(self):
+        """The result in bold, the answer to a guess, and the other lines below."""
+        result, *others = self._said.splitlines() or [""]
+        if self.veil and not self.veil.reply:
+            result, others = "Make your guess, then see.", []
+        elif self.veil:
+            others = [self.veil.reply, *others]
+        lines = [f"<strong>{_words(result)}</strong>", *map(_words, others)]
+        said = "<br>".join(lines) if result or others else ""
+        self.words.value = f'<div role="status" aria-live="polite">{said}</div>'
 
+    def _uncover(self):
+        self.panels.children = self.images
+        self._speak()
+        for control in list(self.controls.values())[:1]:  # the pressed button is gone
+            getattr(control, "focus", bool)()  # ipywidgets 7 cannot
 
-def png(fig):
-    """What `fig` shows now, as PNG bytes on white; compression is light, for speed.
-
-    Not by `savefig`, which draws twice when a figure has had a layout engine.
-    """
-    fig.set_dpi(DPI)
-    fig.patch.set_facecolor("white")
-    canvas = FigureCanvasAgg(fig)
-    canvas.draw()
-    page = io.BytesIO()
-    Image.fromarray(np.asarray(canvas.buffer_rgba())).save(page, "png", compress_level=1)
-    return page.getvalue()
-
-
-def side_by_side(pictures):
-    """One PNG of several, left to right on white."""
-    parts = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
-    size = sum(part.width for part in parts), max(part.height for part in parts)
-    whole = Image.new("RGB", size, "white")
-    for at, part in enumerate(parts):
-        whole.paste(part, (sum(part.width for part in parts[:at]), 0))
-    page = io.BytesIO()
-    whole.save(page, "png")
-    return page.getvalue()
+    def _box(self, caption, alt, guess):
+        row = widgets.Layout(display="flex", flex_flow="row wrap", align_items="flex-start")
+        children = list(self.images)
+        if self.veil:
+            children[guess["panel"]] = self.veil.box
+        self.panels = widgets.Box(children, layout=row)
+        below = f"<em>{_words(caption)}</em><details><summary>Described in words</summary>"
+        note = widgets.HTML(f"{below}{html.escape(to_plain(alt))}</details>")
+        return widgets.VBox([self.panels, *self.controls.values(), self.words, note])
 
 
-def _image(fig):
-    width = f"{fig.get_figwidth() * WIDE:.0f}px"
-    return widgets.Image(format="png", layout=widgets.Layout(width=width, max_width="100%"))
+def _words(text):
+    """One line as HTML; what lights a curve on the site is its text alone here."""
+    return re.sub("</?span[^>]*>", "", to_html(text))
+
+
+def _image(fig, at, count):
+    """An empty picture with the panel's title as its name, where ipywidgets (8) has a place."""
+    image = widgets.Image(format="png", layout=widgets.Layout(**PANEL))
+    if image.has_trait("tooltip"):
+        title = fig.axes[0].get_title("left") or fig.axes[0].get_title() if fig.axes else ""
+        image.tooltip = to_plain(title) or f"panel {at} of {count}"
+    return image
 
 
 def _control(name, knob):
-    kind = widgets.SelectionSlider if knob.kind == "range" else widgets.ToggleButtons
-    extra = {"continuous_update": True} if knob.kind == "range" else {}
+    """The label in words, the control, and the value beside it."""
+    texts, extra, kind = knob.texts, {}, widgets.Dropdown
+    if knob.kind == "range":
+        kind, extra = widgets.SelectionSlider, {"continuous_update": True}
+        most = max(map(len, texts))  # of one length (figure spaces), so that the track stays
+        texts = [text.rjust(most, "\u2007") for text in texts]
+    elif len(texts) <= MOST_BUTTONS:
+        kind = widgets.ToggleButtons
     style = {"description_width": "initial"}
-    if knob.kind != "range":  # a button is as wide as its words
+    if kind is widgets.ToggleButtons:  # a button is as wide as its words
         style["button_width"] = "auto"
     return kind(
-        options=list(zip(knob.texts, knob.values)),
+        options=list(zip(texts, knob.values)),
         value=knob.values[knob.start],
-        description=label_of(name, knob),
+        description=to_plain(label_of(name, knob)),
         layout=widgets.Layout(width="min(100%, 560px)"),
         style=style,
         **extra,

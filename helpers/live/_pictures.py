@@ -1,7 +1,7 @@
 """A panel as PNG, fast enough to follow a hand: axes at rest are pasted, and deflate is all we pay.
 
-Measured on a panel of the book: axes are two thirds of a drawing, and Pillow's PNG takes twice as
-long as `png` here for a larger file, since it tries five filters on each row.
+Measured on the panels of this book: axes are two thirds of a drawing, and Pillow's PNG takes three
+times as long as `png` here for a larger file, since it tries filters on each row.
 """
 
 import io
