@@ -1,0 +1,89 @@
+"""What some names of a chapter come from, read from its syntax: the cells, cut to those statements.
+
+A statement counts if it binds a wanted name, or stores into it; then what it reads is wanted too.
+Calls that stand alone (figures, sentences) are left out: they draw, and nothing else needs them.
+"""
+
+import ast
+import builtins
+
+from tools import needs, pages
+
+BUILT_IN = frozenset(dir(builtins))
+
+
+def cut(sources, wanted):
+    """The cells `sources`, each with only the statements that `wanted` needs: "" where none is."""
+    kept, lacking = set(), set(wanted)
+    while lacking:
+        kept, left = _backwards(sources, set(wanted))
+        lacking = {name for name in left if _binders(sources, name) - kept} - set(wanted)
+        wanted = set(wanted) | lacking  # a function may read what is bound below it
+    return [_left(source, {k for c, k in kept if c == at}) for at, source in enumerate(sources)]
+
+
+def _backwards(sources, wanted):
+    """({(cell, statement)} that bind what is wanted, the names that nothing above them binds)."""
+    kept, read = set(), set()
+    for at in reversed(range(len(sources))):
+        for k, node in reversed([*enumerate(pages.parse(sources[at]).body)]):
+            bound = _binds(node)
+            if not (bound | _stores(node)) & wanted:
+                continue
+            kept.add((at, k))
+            wanted = (wanted - _anew(node)) | needs.read(node)
+            read |= needs.read(node)
+    return kept, (read | wanted) - BUILT_IN
+
+
+def _binders(sources, name):
+    return {
+        (at, k)
+        for at, source in enumerate(sources)
+        for k, node in enumerate(pages.parse(source).body)
+        if name in _binds(node)
+    }
+
+
+def _binds(node):
+    return needs.binds(ast.unparse(node))
+
+
+def _anew(node):
+    """The names that a statement binds whatever they were: not in a loop, and not by +=."""
+    plain = (ast.Assign, ast.AnnAssign, ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+    return _binds(node) if isinstance(node, plain) else set()
+
+
+def _stores(node):
+    """The names whose entries or attributes a statement sets."""
+    found = set()
+    for part in ast.walk(node):
+        if isinstance(part, (ast.Subscript, ast.Attribute)) and isinstance(part.ctx, ast.Store):
+            root = part
+            while isinstance(root, (ast.Subscript, ast.Attribute)):
+                root = root.value
+            found |= {root.id} if isinstance(root, ast.Name) else set()
+    return found
+
+
+def _left(source, kept):
+    """The lines of the statements `kept`, with the comments above each."""
+    lines, end, found = source.split("\n"), 0, []
+    for k, node in enumerate(pages.parse(source).body):
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+        above = [line for line in lines[end : first - 1] if not line.startswith("#@title")]
+        if k in kept:
+            found += [*above, *lines[first - 1 : node.end_lineno]]
+        end = node.end_lineno
+    return "\n".join(found).strip("\n")
+
+
+def imports(source, used):
+    """The import statements of a cell, cut to the names in `used`."""
+    found = []
+    for node in pages.parse(source).body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            node.names = [n for n in node.names if (n.asname or n.name).split(".")[0] in used]
+            found += [ast.unparse(node)] if node.names else []
+    return "\n".join(found)
