@@ -34,7 +34,8 @@ window.checks = (() => {
     return false;
   }
 
-  const TEXT = "figure.live svg text, .live-words p, .live-label, .live-value, figure.live figcaption,"
+  const TEXT = "figure.live svg text, .live-result, .live-words p, .live-label, .live-value, figure.live figcaption,"
+    + " .live-veil p, .live-option,"
     + " .live-choice label, article p, article li, article h1, article h2, article code span";
 
   return {
@@ -65,7 +66,7 @@ window.checks = (() => {
     }).map(start),
 
     smallControls: () => [...document.querySelectorAll(
-      ".live-controls input[type=range], .live-choice div label, .live-button")]
+      ".live-bar input[type=range], .live-choice div label, .live-list select, .live-button, .live-option")]
       .filter((node) => node.getClientRects().length)
       .filter((node) => {
         const box = node.getBoundingClientRect();
@@ -75,8 +76,11 @@ window.checks = (() => {
     // Picture and words of one figure, as one string each.
     sight: (figure) => [
       [...figure.querySelectorAll(".live-panels svg")].map((svg) => svg.outerHTML).join(),
-      figure.querySelector(".live-words").textContent,
+      [...figure.querySelectorAll(".live-result, .live-words")].map((node) => node.textContent).join(),
     ],
+
+    // Answers every guess, so that nothing is covered.
+    guess: () => document.querySelectorAll(".live-option:first-of-type").forEach((one) => one.click()),
 
     // The first figure's id, and the name and one value of its first slider.
     address(position) {

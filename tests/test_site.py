@@ -129,7 +129,7 @@ def sight(figure):
 def sights(tab, figure, knob):
     """Picture and words at the knob's ends and its middle, moved by keyboard as a reader would."""
     seen = [sight(figure)]
-    if knob.get_attribute("type") == "range":
+    if knob.get_attribute("type") != "radio":  # a slider or a list
         knob.focus()
         for key in ("End", "ArrowLeft", "Home", "ArrowRight"):
             tab.keyboard.press(key)
@@ -142,14 +142,15 @@ def sights(tab, figure, knob):
 
 
 def knobs(figure):
-    """One element for each knob: a slider, or the first of its buttons."""
-    sliders = figure.query_selector_all("input[type=range]")
+    """One element for each knob: a slider, a list, or the first of its buttons."""
+    sliders = figure.query_selector_all("input[type=range], select")
     return [*sliders, *figure.query_selector_all("fieldset input:first-child")]
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_control_moves_its_picture_and_its_words(open_page, page):
     tab = open_page(page, reduced_motion="reduce")
+    tab.evaluate("checks.guess()")
     for figure in tab.query_selector_all("figure.live:has(.live-data)"):
         name = figure.get_attribute("id")
         assert knobs(figure), f"{page}: figure {name} has no control"
@@ -188,11 +189,12 @@ def test_text_reads_in_both_themes(open_page, page, theme):
 def test_without_scripts_a_figure_is_a_still_with_its_words(open_page, page):
     tab = open_page(page, java_script_enabled=False)
     for figure in tab.query_selector_all("figure.live"):
-        for part in (".live-panels svg", ".live-words p", "figcaption"):
-            found = figure.query_selector(part)
-            assert found is None or found.is_visible(), part
+        for part in (".live-panel > svg", ".live-result", ".live-words p", "figcaption"):
+            shown = [found.is_visible() for found in figure.query_selector_all(part)]
+            assert all(shown), part
+        assert figure.query_selector(".live-result").inner_text().strip()
         assert figure.query_selector(".live-panels svg").bounding_box()["width"] > 150
-        assert figure.query_selector(".live-controls") is None
+        assert figure.query_selector("input, button, select, .live-grip") is None
 
 
 # ---- the first figure, in detail -----------------------------------------------------------------
@@ -238,8 +240,11 @@ def test_play_runs_and_rests_where_motion_is_unwanted(open_page):
 
 def test_a_screen_reader_hears_the_value_and_then_the_words(open_page):
     tab = open_page(FIRST)
+    tab.evaluate("checks.guess()")
     figure, slider = first_slider(tab)
-    assert "=" in slider.get_attribute("aria-valuetext")
+    reading = figure.query_selector(".live-value")
+    assert slider.get_attribute("aria-valuetext") == reading.inner_text()
+    assert reading.get_attribute("aria-live") == "off"  # else the value is said twice
     voice = figure.query_selector("[aria-live=polite]")
     slider.press("ArrowRight")
     assert voice.text_content() == ""
@@ -266,7 +271,7 @@ def served(site):
 
 def test_the_root_leads_to_the_first_page_from_a_server_too(open_page, served):
     tab = open_page("index", base=served)
-    tab.wait_for_selector("figure.live .live-controls")
+    tab.wait_for_selector("figure.live .live-actions")
     assert tab.faults == []
     assert {urlparse(url).netloc for url in tab.asked} - {urlparse(served).netloc} <= {""}
 
@@ -362,7 +367,7 @@ def test_a_sandboxed_page_has_its_theme_its_figures_and_its_formulas(open_page, 
     before = frame.evaluate("document.documentElement.dataset.mode")
     frame.evaluate("document.querySelector('.theme-switch-button').click()")
     assert frame.evaluate("document.documentElement.dataset.mode") != before
-    frame.wait_for_selector("figure.live .live-controls")
+    frame.wait_for_selector("figure.live .live-actions")
     frame.wait_for_function(DRAWN)
     assert script_errors(tab) == []
 

@@ -25,6 +25,7 @@ from tools import fresh, isolation
 from tools.parallel import ChaptersStopped, leave_executed, run_missing, seconds_file
 
 SHAPES_OUTPUT = ("matplotlib", "numpy", "torch")  # a new release may draw another picture
+LIVE = ("grip", "menu", "explore")  # the last one starts, and asks the others what they add
 UNWANTED_ASSETS = ("thebe", "require.min.js", "embed-amd")
 BOX_TITLE = re.compile(
     r'<p class="admonition-title" id="[^"]*">'
@@ -81,10 +82,19 @@ def key_caches(app, config):
     config.nb_execution_cache_path = str(folder / config.helpers_fingerprint)
 
 
+def live_script():
+    """The script of the live figures: three files in one, without their lines of comment."""
+    paths = [helpers_folder() / "live" / f"{name}.js" for name in LIVE]
+    lines = [line for path in paths for line in path.read_text("utf-8").splitlines()]
+    return "\n".join(line for line in lines if not line.lstrip().startswith("//")) + "\n"
+
+
 def ship_script(app, config):
+    folder = Path(app.outdir).parent / "live"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "explore.js").write_text(live_script(), "utf-8")
     # relative, because Sphinx keeps a hash of this setting beside the pages
-    script = os.path.relpath(helpers_folder() / "live" / "explore.js", app.srcdir)
-    config.html_static_path.append(script)
+    config.html_static_path.append(os.path.relpath(folder, app.srcdir))
     app.add_js_file("explore.js", defer="defer")
 
 

@@ -1,7 +1,8 @@
-// Live figures on the site. Each <figure class="live"> holds its pictures (SVG), its words, its
-// caption and, as JSON, what changes from position to position. This script adds the controls and
-// sets the attributes: nothing is computed here, and nothing is fetched. Without it the figure is a
-// still. The data are written by host_site.py and svg_frames.py, beside this file.
+// Live figures on the site. Each <figure class="live"> holds its pictures (SVG), its result, its
+// words, its caption and, as JSON, what changes from position to position. This script adds the
+// controls and sets the attributes: nothing is computed here, and nothing is fetched. Without it the
+// figure is a still. The data are written by _host_site.py and _svg_frames.py, beside this file;
+// grip.js and menu.js, which come before it, put what they add to a figure into `liveExtras`.
 "use strict";
 
 (() => {
@@ -9,6 +10,7 @@
   const SPEAK_MS = 600; // after the last move, so that a screen reader is not interrupted
   const LATE_MS = 500; // after all has arrived, for a line that still breaks anew
   const KEEP_MS = 400; // after the last move: browsers limit how often the history may be written
+  const MOST_BUTTONS = 6; // more options than that are a list
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   const live = new Map(); // figure id → its parts
 
@@ -50,65 +52,98 @@
     else slot.node.setAttribute(slot.attribute, value);
   }
 
-  function positionOf(figure) {
-    return figure.knobs.reduce((sum, knob) => sum * knob.values.length + knob.at, 0);
-  }
-
   function show(figure) {
-    const position = positionOf(figure);
+    const position = figure.knobs.reduce((sum, knob) => sum * knob.values.length + knob.at, 0);
     for (const slot of figure.slots) setSlot(slot, position);
-    const lines = figure.sentences[position].split("\n").filter(Boolean);
-    lines.forEach((line, i) => {
-      const p = figure.words.children[i] ?? figure.words.appendChild(make("p"));
-      if (p.textContent !== line) p.textContent = line;
-    });
-    while (figure.words.children.length > lines.length) figure.words.lastChild.remove();
+    const [result, ...words] = figure.data.words[position].split("\n").filter(Boolean);
+    say(figure.result, (figure.waits && figure.invitation) || result || "");
+    words.forEach((line, i) => say(figure.words.children[i] ?? figure.words.appendChild(make("p")), line));
+    while (figure.words.children.length > words.length) figure.words.lastChild.remove();
     figure.root.dataset.position = position;
-    speakLater(figure, lines.join(" "));
-    if (figure.ready) keepLater();
+    for (const watch of figure.watchers) watch(position);
+    if (figure.ready) { speakLater(figure); keepLater(); }
   }
 
-  function speakLater(figure, text) {
+  function speak(figure, text) { figure.voice.textContent = text; }
+
+  // Sentences come as HTML, for their subscripts and for what lights a curve.
+  function say(node, line) {
+    if (node.said === line) return;
+    node.said = line;
+    node.innerHTML = line;
+  }
+
+  // One voice: neither the result nor a value is announced by itself, so a sentence is heard once.
+  function speakLater(figure) {
     clearTimeout(figure.speaking);
-    if (!figure.ready) return;
-    figure.speaking = setTimeout(() => { figure.voice.textContent = text; }, SPEAK_MS);
+    if (figure.waits) return;
+    figure.speaking = setTimeout(() => speak(figure,
+      [figure.result, ...figure.words.children].map((p) => p.textContent).join(" ")), SPEAK_MS);
   }
 
-  function move(figure, knob, index) {
-    knob.at = Math.max(0, Math.min(knob.values.length - 1, index));
-    knob.reflect();
+  // Where each knob stands, as indices into its values, in the order of the knobs.
+  function placesOf(figure) { return figure.knobs.map((knob) => knob.at); }
+
+  function turn(figure, places) {
+    figure.knobs.forEach((knob, i) => {
+      knob.at = Math.max(0, Math.min(knob.values.length - 1, places[i]));
+      knob.reflect();
+    });
     show(figure);
+  }
+
+  // A reader's own move, which ends a play.
+  function move(figure, knob, index) {
+    stop(figure);
+    turn(figure, figure.knobs.map((each) => (each === knob ? index : each.at)));
   }
 
   // ---- controls -------------------------------------------------------------------------------
 
   function slider(figure, knob) {
     const id = `${figure.root.id}-${knob.name}`;
-    const value = make("output", { for: id, class: "live-value" });
+    const value = make("output", { for: id, class: "live-value", "aria-live": "off" });
     const input = make("input", { type: "range", id, min: 0, max: knob.values.length - 1, step: 1,
-      autocomplete: "off", oninput: () => { stop(figure); move(figure, knob, Number(input.value)); } });
+      autocomplete: "off", oninput: () => move(figure, knob, Number(input.value)) });
+    knob.control = () => input;
     knob.reflect = () => {
       input.value = knob.at;
       input.style.setProperty("--fill", `${(100 * knob.at) / (knob.values.length - 1)}%`);
-      input.setAttribute("aria-valuetext", `${knob.label} = ${knob.texts[knob.at]}`);
+      input.setAttribute("aria-valuetext", knob.texts[knob.at]);
       value.textContent = knob.texts[knob.at];
     };
-    const name = make("label", { for: id, class: "live-label" }, `${knob.label}\u00a0=\u00a0`);
-    return make("div", { class: "live-knob" }, make("span",
-      { class: "live-reading", translate: "no" }, name, value),
-      input);
+    value.style.minWidth = `${Math.max(...knob.texts.map((text) => text.length))}ch`; // the track stays
+    return make("div", { class: "live-knob" },
+      make("span", { class: "live-reading", translate: "no" },
+        make("label", { for: id, class: "live-label" }, knob.label), value), input);
   }
 
   function buttons(figure, knob) {
     const group = `${figure.root.id}-${knob.name}`;
     const inputs = knob.texts.map((_, i) => make("input", { type: "radio", name: group,
-      id: `${group}-${i}`, autocomplete: "off",
-      onchange: () => { stop(figure); move(figure, knob, i); } }));
+      id: `${group}-${i}`, autocomplete: "off", onchange: () => move(figure, knob, i) }));
+    knob.control = () => inputs[knob.at];
     knob.reflect = () => inputs.forEach((input, i) => { input.checked = i === knob.at; });
     const options = knob.texts.flatMap((text, i) =>
       [inputs[i], make("label", { for: `${group}-${i}` }, text)]);
     return make("fieldset", { class: "live-knob live-choice" },
       make("legend", { class: "live-label" }, knob.label), make("div", {}, ...options));
+  }
+
+  function list(figure, knob) {
+    const id = `${figure.root.id}-${knob.name}`;
+    const select = make("select", { id, autocomplete: "off",
+      onchange: () => move(figure, knob, select.selectedIndex) },
+    ...knob.texts.map((text) => make("option", {}, text)));
+    knob.control = () => select;
+    knob.reflect = () => { select.selectedIndex = knob.at; };
+    return make("div", { class: "live-knob live-list" },
+      make("label", { for: id, class: "live-label" }, knob.label), select);
+  }
+
+  function control(figure, knob) {
+    if (knob.kind === "range") return slider(figure, knob);
+    return (knob.texts.length > MOST_BUTTONS ? list : buttons)(figure, knob);
   }
 
   function actions(figure) {
@@ -117,27 +152,25 @@
       figure.play = iconButton("play", "Play", () => (figure.timer ? stop : play)(figure));
       bar.append(figure.play);
     }
-    const link = iconButton("link", "Link to this position", () => linkHere(figure, link));
-    bar.append(iconButton("reset", "Back to the start", () => reset(figure)), link);
+    bar.append(iconButton("reset", "Back to the start", () => reset(figure)));
     return bar;
   }
 
   function reset(figure) {
     stop(figure);
-    for (const knob of figure.knobs) { knob.at = knob.start; knob.reflect(); }
-    show(figure);
+    turn(figure, figure.knobs.map((knob) => knob.start));
   }
 
   // Play walks the first slider to its end and back, and stops where it began.
   function play(figure) {
-    const knob = figure.knobs.find((candidate) => candidate.kind === "range");
-    const last = knob.values.length - 1;
-    const path = [...Array(last - knob.at).keys()].map((i) => knob.at + i + 1)
-      .concat([...Array(last).keys()].reverse(), [...Array(knob.at).keys()].map((i) => i + 1));
+    const first = figure.knobs.findIndex((knob) => knob.kind === "range");
+    const { at, values } = figure.knobs[first];
+    const path = [...values.keys()];
+    const steps = [...path.slice(at + 1), ...path.slice(0, -1).reverse(), ...path.slice(1, at + 1)];
     figure.play.classList.add("live-playing");
     figure.play.setAttribute("aria-label", "Pause");
     figure.timer = setInterval(() => {
-      if (path.length) move(figure, knob, path.shift());
+      if (steps.length) turn(figure, placesOf(figure).with(first, steps.shift()));
       else stop(figure);
     }, STEP_MS);
   }
@@ -157,15 +190,6 @@
     return `#${figure.root.id}:${pairs.join("&")}`;
   }
 
-  function linkHere(figure, button) {
-    const url = location.href.split("#")[0] + address(figure);
-    keep(address(figure));
-    navigator.clipboard?.writeText(url).catch(() => {});
-    figure.voice.textContent = "The address of this position is in the address bar.";
-    button.classList.add("live-done");
-    setTimeout(() => button.classList.remove("live-done"), 1200);
-  }
-
   // The nearest position: of a slider in the logarithm where all its values are positive.
   function nearest(knob, wanted) {
     const exact = knob.values.indexOf(wanted);
@@ -183,12 +207,10 @@
     const figure = live.get(id);
     if (!figure) return;
     const wanted = new URLSearchParams(query ?? "");
-    for (const knob of figure.knobs) {
-      if (wanted.has(knob.name)) knob.at = nearest(knob, wanted.get(knob.name));
-      knob.reflect();
-    }
     stop(figure);
-    show(figure);
+    if (query) figure.uncover?.(); // who links to a position wants it seen
+    turn(figure, figure.knobs.map((knob) =>
+      (wanted.has(knob.name) ? nearest(knob, wanted.get(knob.name)) : knob.at)));
     hold(() => figure.root.scrollIntoView({ block: "start", behavior: "instant" }));
   }
 
@@ -224,7 +246,7 @@
   // Each entry of the history keeps where all knobs stood, and how far the page was scrolled.
   function keep(url) {
     clearTimeout(keeping);
-    const at = Object.fromEntries([...live].map(([id, { knobs }]) => [id, knobs.map((k) => k.at)]));
+    const at = Object.fromEntries([...live].map(([id, figure]) => [id, placesOf(figure)]));
     try {
       history.replaceState({ live: at, scroll: window.scrollY }, "", url);
     } catch { /* some hosts refuse it */ }
@@ -243,9 +265,7 @@
       const figure = live.get(id);
       if (figure?.knobs.length !== at.length) continue; // the page has changed since
       stop(figure);
-      figure.knobs.forEach((knob, i) => { knob.at = Math.min(at[i], knob.values.length - 1); });
-      for (const knob of figure.knobs) knob.reflect();
-      show(figure);
+      turn(figure, at);
     }
     hold(() => window.scrollTo({ top: scroll, behavior: "instant" }));
   }
@@ -266,23 +286,32 @@
 
   function wake(root) {
     const data = JSON.parse(root.querySelector(".live-data").textContent);
-    const pictures = [...root.querySelectorAll(".live-panels > svg")];
+    const pictures = [...root.querySelectorAll(".live-panel > svg")];
     const figure = {
-      root, sentences: data.words, words: root.querySelector(".live-words"),
+      root, data, pictures, watchers: [],
+      bar: root.querySelector(".live-bar"), result: root.querySelector(".live-result"),
+      words: root.querySelector(".live-words"),
       slots: pictures.flatMap((svg, i) => slotsOf(svg, data.panels[i])),
       knobs: data.knobs.map((knob) => ({ ...knob, at: knob.start })),
       voice: make("div", { class: "live-voice", role: "status", "aria-live": "polite" }),
     };
-    const controls = make("div", { class: "live-controls", role: "group",
-      "aria-label": "Controls of the figure" });
-    for (const knob of figure.knobs)
-      controls.append((knob.kind === "range" ? slider : buttons)(figure, knob));
-    controls.append(actions(figure));
-    figure.words.before(controls);
+    figure.actions = actions(figure);
+    fillBar(figure);
     root.append(figure.voice);
+    const parts = { make, iconButton, show, stop, speak, turn, placesOf, address, keep };
+    for (const add of window.liveExtras ?? []) add(figure, parts);
     reset(figure);
     figure.ready = true;
     live.set(root.id, figure);
+  }
+
+  // Choices first, then sliders; the order of positions is that of the data.
+  function fillBar(figure) {
+    const isRange = (knob) => Number(knob.kind === "range");
+    const ordered = [...figure.knobs].sort((a, b) => isRange(a) - isRange(b));
+    figure.bar.setAttribute("role", "group");
+    figure.bar.setAttribute("aria-label", "Controls of the figure");
+    figure.bar.prepend(...ordered.map((knob) => control(figure, knob)), figure.actions);
   }
 
   function start() {
