@@ -44,7 +44,8 @@ class Live:
         for fig in figs:
             freeze(fig)
         self.pictures = [Picture(fig) for fig in figs]
-        self.images = [_image(fig, at, len(figs)) for at, fig in enumerate(figs, 1)]
+        # no alt: an Image has no place for it, and version 8 fails on one with a tooltip
+        self.images = [widgets.Image(format="png", layout=widgets.Layout(**PANEL)) for _ in figs]
         self.veil = Veil(guess, PANEL, self._uncover) if guess else None
         self.box = self._box(caption, alt, guess)
         self._show()
@@ -112,15 +113,6 @@ class Live:
 def _words(text):
     """One line as HTML; what lights a curve on the site is its text alone here."""
     return re.sub("</?span[^>]*>", "", to_html(text))
-
-
-def _image(fig, at, count):
-    """An empty picture with the panel's title as its name, where ipywidgets (8) has a place."""
-    image = widgets.Image(format="png", layout=widgets.Layout(**PANEL))
-    if image.has_trait("tooltip"):
-        title = fig.axes[0].get_title("left") or fig.axes[0].get_title() if fig.axes else ""
-        image.tooltip = to_plain(title) or f"panel {at} of {count}"
-    return image
 
 
 def _control(name, knob):
