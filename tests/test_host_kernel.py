@@ -1,22 +1,33 @@
 """Figures in a reader's kernel: the book's settings, the reader's left alone, a picture that stays.
 
 Oracle: the same cells run by IPython on a machine without settings of its own, picture by picture;
-the settings read back by the cell after; the bundle of MIME types, against nbformat's schema.
+the settings read back by the cell after; the bundle of MIME types, against nbformat's schema;
+matplotlib's own drawing, pixel by pixel; Pillow, which reads the PNG.
 """
 
 import base64
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 
+import ipywidgets as widgets
 import nbformat
+import numpy as np
 import pytest
+from matplotlib.axis import XAxis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from PIL import Image
 
-from helpers import explore, log_knob, panels, still
+from helpers import choice, explore, label, linear_knob, log_knob, panels, still
 from helpers.live import _host_kernel as host_kernel
+from helpers.live._figures import freeze
+from helpers.live._pictures import Picture, png
 
 WORDS = {"name": "needle", "caption": "A caption.", "alt": "A line that rises."}
 READERS = """\
@@ -43,7 +54,8 @@ def draw(alpha):
 from helpers.live import _host_kernel
 live = _host_kernel.Live
 _host_kernel.Live = lambda *a, **k: globals().__setitem__("it", live(*a, **k)) or it
-explore(draw, fig=figs, name="needle", caption="c", alt="a", alpha=log_knob(0.1, 10, start=3.16, per_decade=2))
+knob = log_knob(0.1, 10, start=3.16, per_decade=2)
+explore(draw, fig=figs, name="needle", caption="c", alt="a", alpha=knob)
 ---
 same = own == settings()
 ---
@@ -138,3 +150,225 @@ def test_the_view_is_the_one_that_ipywidgets_itself_would_show():
     data, _ = live.bundle(WORDS["alt"])
     own = live.box._repr_mimebundle_()
     assert data[host_kernel.WIDGET] == own[host_kernel.WIDGET]
+
+
+# ---- pictures ------------------------------------------------------------------------------------
+
+
+def one_panel():
+    """A panel with a little of everything that can change: the figure, its Axes, artists."""
+    (fig,), (ax,) = panels(1)
+    (line,) = ax.plot([0, 1], [0, 1])
+    lake = ax.add_patch(PathPatch(Path([(0.1, 0.1), (0.4, 0.1), (0.2, 0.4)]), color="#0072b2"))
+    words = label(ax, 0.6, 0.2, "here")
+    ax.set(xlim=(0, 1), ylim=(0, 1), title="A title", xlabel="$θ_1$", ylabel="loss")
+    freeze(fig)
+    return fig, ax, line, lake, words
+
+
+CHANGES = {
+    "a path": lambda ax, line, lake, words: lake.set_path(Path([(0, 0), (1, 0), (1, 1)])),
+    "data": lambda ax, line, lake, words: line.set_data([0, 1], [1, 0]),
+    "a text": lambda ax, line, lake, words: words.set_text("there"),
+    "a hidden artist": lambda ax, line, lake, words: line.set_visible(False),
+    "a colour": lambda ax, line, lake, words: line.set_color("red"),
+    "a new artist": lambda ax, line, lake, words: ax.plot([0.2, 0.2], [0, 1]),
+    "a lost artist": lambda ax, line, lake, words: words.remove(),
+    "a title": lambda ax, line, lake, words: ax.set_title("Another"),
+    "limits": lambda ax, line, lake, words: ax.set_xlim(0, 2),
+    "a scale": lambda ax, line, lake, words: ax.set(xscale="log", xlim=(0.1, 1)),
+    "ticks": lambda ax, line, lake, words: ax.set_xticks([0, 1], ["none", "all"]),
+    "a label": lambda ax, line, lake, words: ax.set_ylabel("$λ_{max}$"),
+    "one tick": lambda ax, line, lake, words: ax.get_xticklines()[0].set_visible(False),
+    "a tick's word": lambda ax, line, lake, words: ax.get_yticklabels()[1].set_color("red"),
+    "a grid": lambda ax, line, lake, words: ax.grid(True),
+    "no axes": lambda ax, line, lake, words: ax.axis("off"),
+    "a second Axes": lambda ax, line, lake, words: ax.twinx().set_ylabel("more"),
+    "all anew": lambda ax, line, lake, words: (ax.cla(), ax.plot([0, 3], [1, 0])),
+}
+
+
+def pixels(data):
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+
+
+def drawn_whole(fig):
+    """matplotlib's own drawing of `fig`, with nothing kept and nothing pasted."""
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
+def test_no_change_is_missed_and_every_picture_is_what_matplotlib_draws(change):
+    fig, *parts = one_panel()
+    picture = Picture(fig)
+    seen = [picture.drawn(), picture.drawn()]
+    change(*parts)
+    seen += [picture.drawn(), picture.drawn()]
+    assert seen[0] == seen[1] != seen[2] == seen[3]
+    assert abs(pixels(seen[2]) - drawn_whole(fig)).max() <= 2  # a sheet rounds once more
+
+
+def test_a_picture_does_not_depend_on_what_was_shown_before():
+    fig, ax, *_ = one_panel()
+    picture = Picture(fig)
+    first = picture.drawn()
+    ax.set_xlim(0, 3)
+    picture.drawn()
+    ax.set_xlim(0, 1)
+    assert picture.drawn() == first == Picture(fig).drawn()
+
+
+def test_axes_at_rest_are_drawn_once(monkeypatch):
+    fig, _, line, *_ = one_panel()
+    picture, drawings = Picture(fig), []
+    draw = XAxis.draw
+    monkeypatch.setattr(XAxis, "draw", lambda axis, sheet: drawings.append(draw(axis, sheet)))
+    for height in (0.2, 0.4, 0.6):
+        line.set_ydata([0, height])
+        picture.drawn()
+    assert len(drawings) == 1
+    assert "draw" not in vars(fig.axes[0].xaxis), "the axis draws itself again afterwards"
+
+
+def test_a_png_is_one_to_every_reader():
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 4), dtype=np.uint8)
+    Image.open(io.BytesIO(png(image))).verify()  # the chunks' checksums
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(png(image)))), image)
+
+
+def test_a_move_of_three_panels_takes_less_than_a_tenth_of_a_second():
+    figs, axes = panels(3)
+    lines = [ax.plot(np.linspace(0, 1, 50), np.zeros(50))[0] for ax in axes]
+    for ax in axes:
+        ax.set(ylim=(0, 1), title="A title", xlabel="$θ_1$", ylabel="loss")
+
+    def draw(height):
+        for line in lines:
+            line.set_ydata(np.linspace(0, height, 50) ** 2)
+
+    knob = linear_knob(0, 1, start=0.5, steps=15, label="height")
+    slider = host_kernel.Live(draw, figs, {"height": knob}, **WORDS).controls["height"]
+    spent = []
+    for index in range(15):
+        before = time.process_time()  # of this process alone: others may be busy
+        slider.index = index
+        spent.append(time.process_time() - before)
+    assert sorted(spent)[len(spent) // 2] < 0.1
+    assert sorted(spent)[-2] < 0.15  # the collector of garbage may take one
+
+
+# ---- the widgets ---------------------------------------------------------------------------------
+
+
+def figure(**options):
+    """A figure of two panels, of which the right one moves by a path that sets no flag."""
+    figs, (left, right) = panels(2)
+    left.plot([0, 1], [0, 1])
+    lake = right.add_patch(PathPatch(Path([(0, 0), (1, 0), (0, 1)])))
+
+    def draw(depth, net):
+        if depth == 4:
+            raise ZeroDivisionError("too deep")
+        lake.set_path(Path([(0, 0), (depth / 4, 0), (0, 1)]))
+        return f"[{net}](lake): $λ_{{max}}$ < {depth}.\nAnd more."
+
+    knobs = {"depth": linear_knob(0, 4, start=1, steps=5, label="how deep")}
+    knobs["net"] = choice(options.pop("nets", ["tanh", "ReLU"]), label="The net has")
+    return host_kernel.Live(draw, figs, knobs, **WORDS, **options)
+
+
+GUESS = {
+    "panel": 1,
+    "question": "How far does $λ_{max}$ go?",
+    "options": ["Nowhere", "As far as α²"],
+    "right": 1,
+    "reply": "It grows as α².",
+}
+
+
+def read(widget):
+    """What a reader reads in an HTML widget."""
+    return re.sub("<[^>]*>", "", widget.value.replace("<br>", "\n"))
+
+
+def test_a_panel_that_moves_without_a_flag_is_sent_and_one_at_rest_is_not():
+    live, sent = figure(), []
+    for at, image in enumerate(live.images):
+        image.observe(lambda change, at=at: sent.append(at), names="value")
+    live.controls["depth"].index = 2
+    assert sent == [1]
+
+
+def test_all_panels_are_drawn_before_one_is_replaced():
+    live, events = figure(), []
+    for picture in live.pictures:
+        drawn = picture.drawn
+        picture.drawn = lambda drawn=drawn: events.append("drawn") or drawn() + b"new"
+    for image in live.images:
+        image.observe(lambda change: events.append("sent"), names="value")
+    live.controls["depth"].index = 2
+    assert events == ["drawn", "drawn", "sent", "sent"]
+
+
+def test_choices_come_first_then_sliders_the_result_in_bold_and_the_caption():
+    live = figure()
+    pictures, *controls, words, note = live.box.children
+    assert pictures.children == tuple(live.images)
+    assert controls == [live.controls["net"], live.controls["depth"]]
+    assert [control.description for control in controls] == ["The net has", "how deep"]
+    assert words is live.words and "A caption." in note.value
+    assert "<strong>tanh: λ<sub>max</sub> &lt; 1.0.</strong><br>And more." in words.value
+
+
+def test_a_value_stands_beside_its_slider_at_one_width():
+    slider = figure().controls["depth"]
+    assert slider.readout and slider.label.strip("\u2007") == "1"
+    live = host_kernel.Live(
+        lambda a: "", panels(1)[0], {"a": log_knob(0.1, 1e3, start=3, per_decade=1)}, **WORDS
+    )
+    assert {len(text) for text, _ in live.controls["a"].options} == {len("1,000")}
+
+
+def test_more_than_six_options_are_a_list():
+    kinds = {count: figure(nets=range(count)).controls["net"] for count in (6, 7)}
+    assert isinstance(kinds[6], widgets.ToggleButtons)
+    assert isinstance(kinds[7], widgets.Dropdown)
+    kinds[7].index = 6
+    assert kinds[7].value == 6
+
+
+@pytest.mark.parametrize("chosen, verdict", [(0, "Not so."), (1, "Right.")])
+def test_a_guess_stands_in_the_panel_s_place_until_it_is_made(chosen, verdict):
+    live = figure(guess=GUESS)
+    assert live.panels.children == (live.images[0], live.veil.box)
+    assert read(live.veil.box.children[0]) == "How far does λmax go?"
+    assert [button.description for button in live.veil.buttons] == GUESS["options"]
+    live.controls["depth"].index = 2
+    assert read(live.words) == "Make your guess, then see."
+    live.veil.buttons[chosen].click()
+    assert live.panels.children == tuple(live.images)
+    assert read(live.words) == f"tanh: λmax &lt; 2.0.\n{verdict} It grows as α².\nAnd more."
+
+
+def test_an_error_is_shown_in_front_of_a_guess_too():
+    live = figure(guess=GUESS)
+    live.controls["depth"].index = 4
+    assert "failed at" in live.words.value and "too deep" in live.words.value
+    live.controls["depth"].index = 3
+    assert read(live.words) == "Make your guess, then see."
+
+
+def test_explore_hands_the_guess_to_a_kernel_and_leaves_the_handle_to_the_site(monkeypatch):
+    (fig,), (ax,) = panels(1)
+    (dot,) = ax.plot(0, 0, "o")
+    made = []
+    live = host_kernel.Live
+    monkeypatch.setattr(host_kernel, "Live", lambda *a, **k: made.append(live(*a, **k)) or made[0])
+    knob = linear_knob(0, 1, start=0.5, label="how far")
+    move = {"drag": dot, "guess": GUESS | {"panel": 0}, "alt": "It shows $λ_{max}$."}
+    data, _ = displayed(
+        monkeypatch, lambda: explore(lambda far: "", fig=fig, far=knob, **(WORDS | move))
+    )
+    assert made[0].veil.buttons and data["text/plain"] == "It shows λ max."

@@ -16,6 +16,7 @@ from helpers.live._veil import Veil
 WIDE = 110  # pixels for an inch of a figure, where a saved notebook shows its picture
 MOST_BUTTONS = 6  # more options than these are a list to choose from
 WIDGET = "application/vnd.jupyter.widget-view+json"
+LINES = "line-height: 1.5"  # a widget's own is that of a button
 PANEL = {"width": "31%", "min_width": "min(285px, 100%)", "max_width": "460px"}  # three in a row
 
 
@@ -78,8 +79,7 @@ class Live:
     def _show(self):
         pictures = [picture.drawn() for picture in self.pictures]  # all, before one is replaced
         for image, picture in zip(self.images, pictures):
-            if bytes(image.value) != picture:
-                image.value = picture
+            image.value = picture  # sent if it is another one
         self._speak()
 
     def _speak(self):
@@ -91,13 +91,11 @@ class Live:
             others = [self.veil.reply, *others]
         lines = [f"<strong>{_words(result)}</strong>", *map(_words, others)]
         said = "<br>".join(lines) if result or others else ""
-        self.words.value = f'<div role="status" aria-live="polite">{said}</div>'
+        self.words.value = f'<div role="status" aria-live="polite" style="{LINES}">{said}</div>'
 
     def _uncover(self):
         self.panels.children = self.images
         self._speak()
-        for control in list(self.controls.values())[:1]:  # the pressed button is gone
-            getattr(control, "focus", bool)()  # ipywidgets 7 cannot
 
     def _box(self, caption, alt, guess):
         row = widgets.Layout(display="flex", flex_flow="row wrap", align_items="flex-start")

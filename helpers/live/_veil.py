@@ -15,7 +15,7 @@ class Veil:
 
     def __init__(self, guess, layout, uncover):
         self.reply, self._guess, self._uncover = "", guess, uncover
-        question = widgets.HTML(f"<strong>{to_html(guess['question'])}</strong>")
+        question = widgets.HTML(f"<p><strong>{to_html(guess['question'])}</strong></p>")
         wide = widgets.Layout(width="auto", min_height="44px", height="auto")
         self.buttons = [
             widgets.Button(description=to_plain(option), layout=wide) for option in guess["options"]
