@@ -20,7 +20,13 @@ from test_faults import SET_UP, build, new_book, write_book
 
 from tools import letters, repository
 
-FIGURE = 'explore(lambda alpha: f"α is {alpha}", alpha=knob, **words)'
+FIGURE = """\
+def draw(alpha):
+    line.set_ydata([0, alpha])
+    return f"α is {alpha}"
+
+
+explore(draw, alpha=knob, **words)"""
 FORMULAS = "\n\n".join(f"$$\\sum_{{k={k}}}^n \\frac{{x_k^2}}{{y_k}}$$ and words" for k in range(40))
 LATE = 1.5  # seconds until the mathematics arrives
 PREFIX = "/" + repository.site(repository.address()[0]).split("/", 3)[3] + "/"

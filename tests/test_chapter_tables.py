@@ -103,7 +103,7 @@ def test_a_name_that_no_chapter_has_is_refused(book):
 def test_a_first_cell_without_its_facts_is_named(book):
     path = book / "book" / "argument" / "one.ipynb"
     nbformat.write(new_notebook(cells=[new_markdown_cell("# One")]), path)
-    with pytest.raises(ValueError, match=r"book/argument/one.ipynb cell 1 needs its question"):
+    with pytest.raises(ValueError, match=r"book/argument/one.ipynb needs a question and chapter"):
         chapter_tables.chapters(book)
 
 

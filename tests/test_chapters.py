@@ -71,16 +71,14 @@ def folded(source, *names):
 def good_page():
     """A small chapter that keeps every rule."""
     url, _ = repository.address()
-    first = (
-        "# A small page keeps its contract\n\n**Question.** Is it small?\n\n**Answer.** It is.\n\n"
-        "**You need.** Section 4.1 and $x = 0.5$."
-    )
+    first = "# A small page keeps its contract\n\n**Question.** Is it small?\n\n**Answer.** It is."
     cells = [
         text(first, metadata={"chapter": dict(FACTS)}),
         folded(repository.first_cell(url), "remove-cell", "setup"),
         folded("#@title Imports\nfrom helpers import explore, exercise", "hide-input"),
-        text(QUESTION, metadata={"predict": [DATA]}),
         folded(DRAWING, "hide-input"),
+        text("**You need.** Section 4.1 and $x = 0.5$."),
+        text(QUESTION, metadata={"predict": [DATA]}),
     ]
     for head in chapter_rules.SECTIONS[1:4]:
         cells += [text(f"## {head}\n\n:::{{note}}\nPlain.\n:::"), *(code("x = 1") for _ in "abcd")]
@@ -112,12 +110,18 @@ def draw(alpha):
 
 
 explore(draw, fig=figs, name="n", caption="c", alt="a")"""
-TITLE, INSTALL, IMPORTS, PREDICT, FIGURE, CLAIM, SHOWN = range(7)
-CHECKING, ASKED, STARTER, REASON, SOLVED, TEST = 20, 22, 23, 24, 25, -1
+TITLE, INSTALL, IMPORTS, FIGURE, NEED, PREDICT, CLAIM, SHOWN = range(8)
+CHECKING, ASKED, STARTER, REASON, SOLVED, TEST = 21, 23, 24, 25, 26, -1
 
 
 def test_the_good_page_is_good():
     assert contract.faults(good_page()) == []
+
+
+def test_a_word_that_lights_a_curve_is_no_link():
+    page = good_page()
+    page.cells[SHOWN].source = 'x = "[the trace](trace) rises"'
+    assert contract.faults(page) == []
 
 
 def plant(at, source, **metadata):
@@ -187,86 +191,89 @@ FEEDBACK = DATA["feedback"]
 FAULTS = {
     "no title": (plant(TITLE, "A page"), "cell 1 needs a title"),
     "badge": (
-        swap(TITLE, "4.1", "https://colab.research.google.com"),
+        swap(TITLE, "small?", "https://colab.research.google.com"),
         "cell 1 types a Colab badge",
     ),
-    "no answer": (swap(TITLE, "**Answer.**", ""), "cell 1 needs title, Question, Answer"),
+    "no answer": (swap(TITLE, "**Answer.**", ""), "cell 1 needs title, Question and Answer"),
     "long answer": (swap(TITLE, "It is.", "It is. " * 30), "cell 1 asks and answers in 63 words"),
     "no facts": (keys(TITLE, chapter={}), "cell 1 needs minutes in its metadata under chapter"),
     "long name": (facts(short="x" * 23), "cell 1 needs a shorter name"),
     "install cell": (plant(INSTALL, "%pip install helpers"), "cell 2 needs the install cell"),
     "install tags": (keys(INSTALL, tags=["setup", "remove-input"]), "cell 2 needs the tags"),
     "wall": (plant(IMPORTS, "import torch", tags=[]), "cell 3 needs to be the imports"),
-    "late import": (plant(SHOWN, "import torch"), "cell 7 imports: all imports"),
+    "late import": (plant(SHOWN, "import torch"), "cell 8 imports: all imports"),
     "back door": (
         swap(IMPORTS, "from helpers ", "from helpers.live "),
         "needs `from helpers import",
     ),
     "kernel": (no_kernel, "needs the kernelspec python3, got None"),
     "widgets": (no_kernel, "holds the state of widgets"),
-    "output": (with_output, "cell 7 has outputs"),
-    "count": (with_count, "cell 7 has an execution count"),
-    "unkept": (plant(SHOWN, "# NBVAL_CHECK_OUTPUT\nx"), "cell 7 needs both # NBVAL_CHECK_OUTPUT"),
-    "unknown tag": (keys(SHOWN, tags=["hide_input"]), "cell 7 has the tag 'hide_input'"),
+    "output": (with_output, "cell 8 has outputs"),
+    "count": (with_count, "cell 8 has an execution count"),
+    "unkept": (plant(SHOWN, "# NBVAL_CHECK_OUTPUT\nx"), "cell 8 needs both # NBVAL_CHECK_OUTPUT"),
+    "unknown tag": (keys(SHOWN, tags=["hide_input"]), "cell 8 has the tag 'hide_input'"),
     "no #@title": (
         swap(FIGURE, "#@title Draw the line", "# line"),
-        "cell 5 needs a first line #@ti",
+        "cell 4 needs a first line #@ti",
     ),
-    "not for Colab": (keys(FIGURE, cellView="both"), "cell 5 is folded on the site alone"),
-    "not for Jupyter": (keys(FIGURE, jupyter={}), "cell 5 is folded on the site alone"),
-    "interact": (plant(SHOWN, "interact(f, x=1)"), "cell 7 uses interact"),
-    "decorator": (plant(SHOWN, "@interact\ndef f(): pass"), "cell 7 uses interact"),
-    "glue": (plant(SHOWN, "glue('x', 1)"), "cell 7 uses glue"),
-    "threads": (plant(SHOWN, "torch.set_num_threads(1)"), "cell 7 changes a global setting"),
+    "not for Colab": (keys(FIGURE, cellView="both"), "cell 4 is folded on the site alone"),
+    "not for Jupyter": (keys(FIGURE, jupyter={}), "cell 4 is folded on the site alone"),
+    "interact": (plant(SHOWN, "interact(f, x=1)"), "cell 8 uses interact"),
+    "decorator": (plant(SHOWN, "@interact\ndef f(): pass"), "cell 8 uses interact"),
+    "glue": (plant(SHOWN, "glue('x', 1)"), "cell 8 uses glue"),
+    "threads": (plant(SHOWN, "torch.set_num_threads(1)"), "cell 8 changes a global setting"),
     "no alt": (swap(FIGURE, ', alt="a"', ""), "explore needs alt="),
     "hidden knobs": (swap(FIGURE, 'alt="a"', 'alt="a", **k'), "hides its knobs behind **"),
-    "much drawing": (swap(FIGURE, "figs = []", "figs = []\n" * 45), "cell 5 draws in 54 lines"),
-    "measures": (swap(FIGURE, "figs = []", "def f():\n    pass"), "cell 5 defines f beside draw"),
-    "dies": (plant(SHOWN, "depth = 1"), "cell 5 draws with depth, which cell 7 rebinds"),
+    "much drawing": (swap(FIGURE, "figs = []", "figs = []\n" * 45), "cell 4 draws in 54 lines"),
+    "measures": (swap(FIGURE, "figs = []", "def f():\n    pass"), "cell 4 defines f beside draw"),
+    "dies": (plant(SHOWN, "depth = 1"), "cell 4 draws with depth, which cell 8 rebinds"),
     "dies later": (
         lambda page: [
             swap(FIGURE, "depth", "f()")(page),
             plant(SHOWN, "def f():\n    return y_a")(page),
         ],
-        "cell 5 draws with y_a, which cell 24 rebinds",
+        "cell 4 draws with y_a, which cell 25 rebinds",
     ),
     "raw cell": (
         lambda page: page.cells.insert(FIGURE, new_raw_cell("x")),
-        "cell 5 is of the kind 'raw'",
+        "cell 4 is of the kind 'raw'",
     ),
     "pasted": (
         lambda page: page.cells[CLAIM].update(attachments={"a.png": {}}),
-        "cell 6 has a picture pasted in",
+        "cell 7 has a picture pasted in",
     ),
-    "word with a tag": (keys(CLAIM, tags=["hide-imput"]), "cell 6 has the tag 'hide-imput'"),
-    "inner box": (typed("- a\n\n  :::{note}\n  b\n  :::"), "cell 6 has ':::{note}': a directive"),
-    "filled in": (typed("It is {{ x }}."), "cell 6 has '{{ x }}': only Sphinx"),
+    "word with a tag": (keys(CLAIM, tags=["hide-imput"]), "cell 7 has the tag 'hide-imput'"),
+    "inner box": (typed("- a\n\n  :::{note}\n  b\n  :::"), "cell 7 has ':::{note}': a directive"),
+    "filled in": (typed("It is {{ x }}."), "cell 7 has '{{ x }}': only Sphinx"),
     "quotes": (typed("<a href='x.html'>x</a>"), "so that the link is followed"),
-    "link below": (typed("[x][1]\n\n[1]: x.ipynb"), "cell 6 has '[1]: x.ipynb': write the"),
-    "image": (typed("![x](y.png)"), "cell 6 has '![x](y.png)': draw pictures"),
+    "link below": (typed("[x][1]\n\n[1]: x.ipynb"), "cell 7 has '[1]: x.ipynb': write the"),
+    "image": (typed("![x](y.png)"), "cell 7 has '![x](y.png)': draw pictures"),
     "picture": (typed('<img src="y.png">'), "draw pictures in a code cell"),
-    "code first": (lambda page: page.cells.insert(FIGURE, code("x")), "cell 5 shows code before"),
+    "code first": (lambda page: page.cells.insert(FIGURE, code("x")), "cell 4 stands before the"),
+    "words first": (lambda page: page.cells.insert(FIGURE, text("x")), "cell 4 stands before the"),
+    "no need": (drop(NEED), "cell 5 needs to be **You need.** and nothing else"),
+    "need and more": (swap(NEED, "**You", "Here.\n\n**You"), "cell 5 needs to be **You need.**"),
     "scrap": (plant(SHOWN, 'x = (\n    "A long sentence goes on "\n    "by "\n)'), "at the scrap"),
-    "role": (plant(SHOWN, 'x = "see {ref}`a`"'), "cell 7 has a role or a relative link"),
-    "relative": (plant(SHOWN, 'x = "[a](b.ipynb)"'), "cell 7 has a role or a relative link"),
+    "role": (plant(SHOWN, 'x = "see {ref}`a`"'), "cell 8 has a role or a relative link"),
+    "relative": (plant(SHOWN, 'x = "[a](b.ipynb)"'), "cell 8 has a role or a relative link"),
     "section": (drop(CLAIM), "needs the sections"),
     "no limit": (swap(-2, "One honest", "Honest"), "needs a paragraph that begins **One honest"),
     "no next": (swap(-2, "**Next.**", "Next."), "needs a paragraph that begins **Next.**"),
     "no test": (drop(TEST), "needs the tags remove-cell and test"),
     "no assert": (swap(TEST, "assert ", ""), "needs an assert"),
-    "no data": (keys(PREDICT, predict=[]), "cell 4 needs metadata predict"),
+    "no data": (keys(PREDICT, predict=[]), "cell 6 needs metadata predict"),
     "two data": (
         keys(PREDICT, predict=[DATA, DATA]),
-        "cell 4 has 1 lists of choices and data for 2",
+        "cell 6 has 1 lists of choices and data for 2",
     ),
-    "no key": (question(keys=["C"]), "cell 4 needs keys among A, B, got ['C']"),
-    "no feedback": (question(feedback={"A": "x" * 20}), "cell 4 needs feedback for A, B"),
+    "no key": (question(keys=["C"]), "cell 6 needs keys among A, B, got ['C']"),
+    "no feedback": (question(feedback={"A": "x" * 20}), "cell 6 needs feedback for A, B"),
     "bad feedback": (
         question(feedback=FEEDBACK | {"A": "It is $x$, of course."}),
         "feedback for A",
     ),
-    "no fold": (swap(PREDICT, ", after you have chosen", ""), "cell 4 needs a fold 'Answer, after"),
-    "other key": (question(keys=["A"]), "cell 4 says B in its fold, and its keys are A."),
+    "no fold": (swap(PREDICT, ", after you have chosen", ""), "cell 6 needs a fold 'Answer, after"),
+    "other key": (question(keys=["A"]), "cell 6 says B in its fold, and its keys are A."),
     "two keys": (swap(PREDICT, "Because it", "And **A**: it"), "says B, A in its fold"),
     "exercise": (drop(ASKED), "needs 3 exercises with labels, got 2"),
     "unsolved": (plant(REASON, "nothing"), "needs a solution for ex-a"),
@@ -287,10 +294,10 @@ FAULTS = {
         "two sentences of reasoning",
     ),
     "no key cell": (swap(CHECKING, "ex-a", "ex-z"), "needs exercise('ex-a', …) in a hidden cell"),
-    "number given": (swap(STARTER, "(y_a)", "(y_a, 31)"), "cell 24 gives 31 to check"),
-    "nested": (swap(STARTER, "(y_a)", "(y_a, g(y) < 1e-9)"), "cell 24 gives 1e-09 to check_a"),
+    "number given": (swap(STARTER, "(y_a)", "(y_a, 31)"), "cell 25 gives 31 to check"),
+    "nested": (swap(STARTER, "(y_a)", "(y_a, g(y) < 1e-9)"), "cell 25 gives 1e-09 to check_a"),
     "few cells": (few_cells, "shown code cells, got 9"),
-    "long cell": (plant(SHOWN, "x = 1\n" * 16), "cell 7 needs <= 15 lines, got 16"),
+    "long cell": (plant(SHOWN, "x = 1\n" * 16), "cell 8 needs <= 15 lines, got 16"),
     "median": (long_cells, "needs a median of <= 6 shown lines a cell, got 8"),
     "slow reader": (facts(minutes=[50, 6]), "cell 1 states 50 minutes to read, and the formula"),
     "one time": (facts(minutes=[7]), "cell 1 needs two whole numbers as its minutes"),
@@ -300,18 +307,18 @@ FAULTS = {
         "cell 3 needs to be the imports",
     ),
     "slow exercise": (facts(minutes=[7, 7]), "states 7 minutes for exercises that add up to 6"),
-    "open fence": (typed(":::{note}"), "cell 6 opens a fence ::: and never"),
-    "shut fence": (typed(":::\n:::"), "cell 6 closes ::: where [] is open"),
-    "mixed": (typed("::::{a}\n:::{b}\n::::"), "cell 6 opens a fence"),
+    "open fence": (typed(":::{note}"), "cell 7 opens a fence ::: and never"),
+    "shut fence": (typed(":::\n:::"), "cell 7 closes ::: where [] is open"),
+    "mixed": (typed("::::{a}\n:::{b}\n::::"), "cell 7 opens a fence"),
     "backticks": (typed("```{prf:theorem} T\n```"), "prf:theorem with backticks"),
-    "decimal": (typed("It is 3.25 times sharper."), "cell 6 types 3.25"),
-    "scientific": (typed("It is below 2e-15."), "cell 6 types 2e-15"),
-    "superscript": (typed("It is below 10⁻¹⁵."), "cell 6 types 10⁻¹⁵"),
-    "per cent": (typed("Accuracy is 97 %."), "cell 6 types 97 %"),
-    "thousands": (typed("It is 3,412 times what it was."), "cell 6 types 3,412"),
+    "decimal": (typed("It is 3.25 times sharper."), "cell 7 types 3.25"),
+    "scientific": (typed("It is below 2e-15."), "cell 7 types 2e-15"),
+    "superscript": (typed("It is below 10⁻¹⁵."), "cell 7 types 10⁻¹⁵"),
+    "per cent": (typed("Accuracy is 97 %."), "cell 7 types 97 %"),
+    "thousands": (typed("It is 3,412 times what it was."), "cell 7 types 3,412"),
     "said": (
         plant(SHOWN, "say(f'{x:.3f} is 41.5 times {y}')"),
-        "cell 7 says the typed number 41.5",
+        "cell 8 says the typed number 41.5",
     ),
 }
 

@@ -226,7 +226,12 @@ from helpers import bar
 for step in bar(range(3), "waiting"):
     print(step, flush=True)
     time.sleep(0.3)
-explore(lambda alpha: f"{alpha}", alpha=knob, **words)
+def draw(alpha):
+    line.set_ydata([0, alpha])
+    return f"{alpha}"
+
+
+explore(draw, alpha=knob, **words)
 """
 
 

@@ -24,9 +24,8 @@ TITLE = """# Rescaling makes every minimum flat
 
 **Question.** Which one is the flattest?
 
-**Answer.** None of them.
-
-**You need.** Nothing."""
+**Answer.** None of them."""
+NEED = "**You need.** Nothing."
 FACTS = {"short": "Flat", "gives": "Theorem 2", "line": "Every minimum can be made flat."}
 BADGE = "[![Open in Colab](../_static/colab.svg)](https://colab.research.google.com/x.ipynb)"
 PREDICT = r"""## Predict
@@ -69,6 +68,11 @@ QUESTIONS = [
 ]
 FOLDED = "#@title Draw the needle\n# NBVAL_IGNORE_OUTPUT\nneedle = 6 * 7\nneedle"
 
+IMPORTS = "#@title Imports\nimport math"
+FIGURE = """#@title Show it
+from IPython.display import HTML
+HTML('<figure class="live" id="box"></figure>')"""
+
 
 def notebook(*cells):
     """A notebook's text from (kind, source, metadata) triples."""
@@ -84,10 +88,14 @@ def chapter(minutes=(35, 25), questions=QUESTIONS, title=TITLE):
     facts = {"chapter": {**FACTS, "minutes": list(minutes)}} if minutes else {}
     return notebook(
         ("markdown", title, facts),
+        ("code", IMPORTS, {"tags": ["hide-input"]}),
         ("code", FOLDED, {"tags": ["hide-input"]}),
+        ("code", FIGURE, {"tags": ["hide-input"]}),
+        ("markdown", NEED, {}),
         ("markdown", PREDICT, {"predict": questions} if questions else {}),
         ("code", "unfolded = 1", {}),
         ("markdown", "## The claim\n\nHere it stands.", {}),
+        ("markdown", "## Break it\n\n## Exercises", {}),
     )
 
 
@@ -100,7 +108,7 @@ def new_site(folder):
         FRONT: notebook(("markdown", "# The front page\n\n<!-- lines: page -->", {})),
         FIRST: chapter(),
         PAGE: chapter(),
-        OLD: chapter(minutes=None, questions=None, title=f"{TITLE}\n\n{BADGE}"),
+        OLD: notebook(("markdown", f"{TITLE}\n\n{BADGE}", {})),
     }.items():
         path = folder / f"{name}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +132,9 @@ def settings():
     """The book's settings, with the extension that is under test here, and the colours."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     sphinx = config["sphinx"]
-    sphinx["local_extensions"] = {"tools.palette": ".", "tools.for_site": "."}
+    sphinx["local_extensions"] = {
+        f"tools.{name}": "." for name in ("palette", "for_site", "first_screen")
+    }
     for kind, name in (("html_css_files", "predict.css"), ("html_js_files", "predict.js")):
         files = sphinx["config"][kind]
         files += [] if name in files else [name]
@@ -156,19 +166,33 @@ def words(site):
     return parsed
 
 
-def test_lead_in_and_badge_stand_under_the_title_and_the_rest_stays():
+def test_a_chapter_begins_with_its_place_its_question_and_its_answer_in_one_paragraph():
     made = first_cell(for_site.for_site(chapter(), "book/argument/volume_is_infinite"))
-    title, badge, rest = re.fullmatch(
-        r"(# .*)\n\n:::\{div\} lead-in\n(.*)\n:::\n(.*)", made, re.S
+    title, place, lead = re.fullmatch(
+        r"(# .*)\n\n:::\{div\} lead-in\n(.*)\n:::\n\n:::\{div\} lead\n(.*)\n:::", made, re.S
     ).groups()
-    assert f"{title}\n{rest}" == TITLE
-    part, place, count = for_site.places()["book/argument/volume_is_infinite"]
-    assert (part, place > 1, count >= place) == ("The argument", True, True)
-    assert badge.startswith(
-        f"The argument · page {place} of {count} · "
-        "35 minutes to read, 25 for the exercises\n\n[![Open in "
-    )
-    assert badge.endswith("/blob/notebooks/reader/argument/volume_is_infinite.ipynb)")
+    assert TITLE.startswith(f"{title}\n")
+    part, at, count = for_site.places()["book/argument/volume_is_infinite"]
+    assert (part, at > 1, count >= at) == ("The argument", True, True)
+    times = "35 minutes to read, 25 for the exercises"
+    assert place == f"The argument · page {at} of {count} · {times}"
+    assert lead == "**Which one is the flattest?** None of them."
+
+
+def test_doors_stand_where_the_figure_ends():
+    made = cells(for_site.for_site(chapter(), PAGE))[4].source
+    found = re.fullmatch(r":::\{div\} doors\n(.*)\n:::\n\n(.*)", made, re.S)
+    assert found[2] == NEED
+    doors = re.findall(r"\[(.+?)\]\((.+?)\)", found[1])
+    assert doors[:2] == [("Break it", "#break-it"), ("0 exercises", "#exercises")]
+    assert doors[2][1].endswith("/blob/notebooks/reader/argument/page.ipynb")
+
+
+def test_a_page_may_lead_to_its_own_notebook():
+    text = notebook(("markdown", "# T\n\n[Run it](#colab) now", {}))
+    made = first_cell(for_site.for_site(text, FRONT))
+    assert re.search(r"\[Run it\]\(https://.*/reader/index.ipynb\) now", made)
+    assert "Open in Colab" not in made
 
 
 def first_cell(text):
@@ -186,14 +210,14 @@ def test_a_formula_and_its_comma_are_held_together():
 
 
 @pytest.mark.parametrize("name", [FRONT, "book/argument/volume_is_infinite"])
-def test_a_page_that_states_no_times_has_a_badge_and_no_lead_in(name):
-    made = first_cell(for_site.for_site(chapter(minutes=None), name))
+def test_a_page_without_doors_and_times_has_a_badge_and_no_lead_in(name):
+    made = first_cell(for_site.for_site(notebook(("markdown", TITLE, {})), name))
     assert f"/blob/notebooks/reader/{name.removeprefix('book/')}.ipynb" in made
     assert "minutes" not in made
 
 
 def test_a_page_in_the_old_form_keeps_every_cell():
-    old = chapter(minutes=None, questions=None, title=f"{TITLE}\n\n{BADGE}")
+    old = notebook(("markdown", f"{TITLE}\n\n{BADGE}", {}), ("markdown", "## The claim", {}))
     assert cells(for_site.for_site(old, OLD)) == cells(old)
 
 
@@ -216,7 +240,7 @@ def test_the_code_that_runs_is_the_code_of_the_source():
 
 
 def test_each_list_of_choices_is_followed_by_its_keys_and_feedback():
-    made = "".join(json.loads(for_site.for_site(chapter(), PAGE))["cells"][2]["source"])
+    made = "".join(json.loads(for_site.for_site(chapter(), PAGE))["cells"][5]["source"])
     found = re.findall(
         r'\n\n<script type="application/json" class="predict">(.*)</script>\n\n', made
     )
@@ -226,15 +250,31 @@ def test_each_list_of_choices_is_followed_by_its_keys_and_feedback():
 
 
 def test_data_for_another_number_of_lists_is_refused_with_page_and_cell():
-    with pytest.raises(ValueError, match=r"page.ipynb cell 3 has 2 lists of choices, data for 1\."):
+    with pytest.raises(ValueError, match=r"page.ipynb cell 6 has 2 lists of choices, data for 1\."):
         for_site.for_site(chapter(questions=QUESTIONS[:1]), PAGE)
 
 
 @pytest.mark.slow
-def test_the_built_page_has_one_lead_in_and_one_badge(words):
-    (lead_in,) = words(PAGE).select(".lead-in")
+def test_the_built_page_begins_with_its_place_and_a_figure(words):
+    section = words(PAGE).select_one("article section")
+    (lead_in,) = section.select(".lead-in")
     assert lead_in.p.text == "The argument · page 2 of 2 · 35 minutes to read, 25 for the exercises"
-    for name in (PAGE, OLD, FRONT):
+    order = [lead_in, section.h1, section.select_one(".lead"), words_of(section, "42")]
+    order += [section.figure, words_of(section, "Show it"), section.select_one(".doors")]
+    order += [words_of(section, "You need."), words_of(section, "Imports"), section.h2]
+    everything = [id(node) for node in section.descendants]
+    places = [everything.index(id(node)) for node in order]
+    assert places == sorted(places), places
+
+
+def words_of(section, text):
+    return section.find(string=re.compile(re.escape(text)))
+
+
+@pytest.mark.slow
+def test_one_way_to_colab(words):
+    assert len(words(PAGE).select("article a[href*='colab.research']")) == 1
+    for name in (OLD, FRONT):
         assert len(words(name).select("article img[alt='Open in Colab']")) == 1, name
     assert not words("book/argument/intro").select("article img")
 
@@ -248,7 +288,7 @@ def test_a_table_of_chapters_is_filled_in_a_notebook(words):
 
 @pytest.mark.slow
 def test_a_fold_is_named_by_its_title_and_shows_the_rest(words):
-    (fold,) = words(PAGE).select("details.hide")
+    fold = words(PAGE).select("details.hide")[0]
     assert [label.text for label in fold.select("summary p")] == ["Draw the needle"] * 2
     assert fold.summary.attrs == {}  # nothing that a screen reader would read in its place
     assert fold.pre.text.strip() == FOLDED.partition("\n")[2]

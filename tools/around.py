@@ -23,7 +23,7 @@ LONGEST = 200  # characters of a description
 VIEWPORT = re.compile(r'\s*<meta [^>]*name="viewport"[^>]*>')
 TAGS = re.compile(r'<meta (?:property="og:|name="(?:description|twitter:))[^>]*>')
 CANONICAL = re.compile(r'<link rel="canonical"[^>]*>')
-LEAD = ("Question.", "Answer.")  # the paragraphs of a chapter that say what it is about
+LEAD = "lead"  # the class of the paragraph that says what a chapter is about
 NO_WORDS = (nodes.image, nodes.raw, nodes.comment)
 
 
@@ -66,11 +66,10 @@ def introduce(app, page, _template, context, doctree):
 
 def description(doctree):
     """The chapter's question and answer, or how the page begins, in at most 200 characters."""
-    paragraphs = [p for p in doctree.findall(nodes.paragraph) if not is_aside(p)]
+    leads = [c for c in doctree.findall(nodes.container) if LEAD in c["classes"]]
+    paragraphs = leads or [p for p in doctree.findall(nodes.paragraph) if not is_aside(p)]
     words = [" ".join(spoken(p).split()) for p in paragraphs]
-    words = [text for text in words if text]
-    lead = [text.removeprefix(label).strip() for label in LEAD for text in words if label in text]
-    return shorten(" ".join(lead or words[:2]) or doctree.astext())
+    return shorten(" ".join([text for text in words if text][:2]) or doctree.astext())
 
 
 def is_aside(paragraph):

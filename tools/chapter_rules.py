@@ -12,16 +12,14 @@ from tools.pages import EXERCISE, calls, is_shown, parse, solutions, starters, t
 SECTIONS = ("Predict", "The claim", "Why it is true", "Break it", "Exercises", "Take away")
 MOST_CELL_LINES, MOST_MEDIAN, CELLS, LEAST_EXERCISES = 15, 6, (10, 20), 3
 MOST_WORDS, SHORT = 45, 22
-FIRST = re.compile(
-    r"# .+\n\n\*\*Question\.\*\* (.+)\n\n\*\*Answer\.\*\* (.+)\n\n\*\*You need\.\*\* .+\s*"
-)
+FIRST = re.compile(r"# .+\n\n\*\*Question\.\*\* (.+)\n\n\*\*Answer\.\*\* (.+)\s*")
 FACTS = {"short": str, "gives": str, "line": str, "minutes": list}
 
 
 def first_cell_form(page):
     form = FIRST.fullmatch(page.cells[0].source)
     if form is None:
-        yield f"{page.where(1)} needs title, Question, Answer and You need, and nothing else."
+        yield f"{page.where(1)} needs title, Question and Answer, and nothing else."
     elif (count := len(words(form[1] + " " + form[2]))) > MOST_WORDS:
         yield f"{page.where(1)} asks and answers in {count} words, and {MOST_WORDS} are allowed."
     for name, kind in FACTS.items():
@@ -60,12 +58,16 @@ def take_away_form(page):
             yield f"{page.name} needs a paragraph that begins {part.strip()} in Take away."
 
 
-def figure_before_code(page):
-    for at, cell in page.code():
-        if list(calls(cell.source, {"explore", "still"})):
+def figure_first(page):
+    """After the first cell come folded cells, the first figure, and then what a reader needs."""
+    for at, cell in enumerate(page.cells[1:], 2):
+        if cell.cell_type == "code" and list(calls(cell.source, {"explore", "still"})):
+            after = page.cells[at].source if at < len(page.cells) else ""
+            if not re.fullmatch(r"\*\*You need\.\*\* .+", after):
+                yield f"{page.where(at + 1)} needs to be **You need.** and nothing else."
             return
-        if is_shown(cell):
-            yield f"{page.where(at)} shows code before the first figure: touch first, read after."
+        if cell.cell_type != "code" or is_shown(cell):
+            yield f"{page.where(at)} stands before the first figure: touch first, read after."
             return
 
 
@@ -248,6 +250,6 @@ def minutes(page):
 
 EXERCISE_RULES = (exercises, questions_are_data)
 EVERY_CHAPTER = (
-    *(first_cell_form, imports_fold, section_order, take_away_form, figure_before_code),
+    *(first_cell_form, imports_fold, section_order, take_away_form, figure_first),
     *(hidden_test, cell_sizes, times),
 )

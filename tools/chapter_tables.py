@@ -1,4 +1,4 @@
-"""Tables of chapters, made from the chapters: the first cell of each has all that they need.
+"""Tables of chapters, made from what each chapter says of itself: its first cell and its needs.
 
 A page asks for a table with a comment on a line of its own; links are relative to that page.
 
@@ -54,9 +54,12 @@ def chapter(path, caption, root=ROOT):
     """One chapter, from its notebook; a ValueError names what its first cell lacks."""
     page = read(path, root)
     text, facts, stem = page.cells[0].source, page.facts, page.name.removesuffix(".ipynb")
-    if not (facts and QUESTION.search(text) and NEED.search(text)):
-        raise ValueError(f"{page.name} cell 1 needs its question, its needs and its chapter facts.")
-    needs, _, helps = NEED.search(text)[1].partition(HELPS)
+    need = NEED.search(page.text())
+    if not (facts and QUESTION.search(text) and need):
+        raise ValueError(
+            f"{page.name} needs a question and chapter facts in cell 1, and its needs."
+        )
+    needs, _, helps = need[1].partition(HELPS)
     return Chapter(
         name=stem,
         part=caption,

@@ -222,11 +222,15 @@ def _no_magic(source):
     return re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.M)
 
 
+# A word in parentheses is no link: `[the trace](trace)` lights a curve.
+ROLE_OR_LINK = re.compile(r"\{[a-z:]+\}`|\]\((?!https?:)[^)\s]*[./#][^)\s]*\)")
+
+
 def strings_are_plain_markdown(page):
     for at, cell in page.code():
         for node in ast.walk(parse(cell.source)):
             text = node.value if isinstance(node, ast.Constant) else None
-            if isinstance(text, str) and re.search(r"\{[a-z:]+\}`|\]\((?!https?:)[^)\s]+\)", text):
+            if isinstance(text, str) and ROLE_OR_LINK.search(text):
                 yield f"{page.where(at)} has a role or a relative link in a string: {text[:40]!r}."
 
 

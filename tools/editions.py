@@ -64,6 +64,7 @@ def _markdown(page, book, name, at, cell, pieces):
         if solving and text.strip() and name == "reader":
             made.append(fold("Solution in words", text, here))
         elif not solving:
+            text = text.replace(for_site.HERE, f"]({_colab(book, here.page, name)})")
             made.append(plain(chapter_tables.fill(text, here.page), here))
     source = "\n\n".join(filter(None, made))
     source = _with_lead_in(source, page, book, name) if at == 1 else source
@@ -82,10 +83,14 @@ def _with_lead_in(source, page, book, name):
     """The first cell with part, place, times, badge and the site's address under its title."""
     path = page.name.removesuffix(".ipynb")
     words = for_site.lead_in(path, page.facts)
-    badge = BADGE.format(address=repository.colab(book.url, path, name))
+    badge = BADGE.format(address=_colab(book, path, name))
     site = SITE.format(address=book.places.address(path))
     lead = "\n\n".join(filter(None, [words and f"*{words}*", f"{badge} · {site}"]))
     return re.sub(r"^# .+$", lambda title: f"{title[0]}\n\n{lead}", source, count=1, flags=re.M)
+
+
+def _colab(book, path, name):
+    return repository.colab(book.url, path, name)
 
 
 def _code(page, book, name, cell, solving, outputs):

@@ -1,4 +1,4 @@
-"""What the site makes of a notebook: lead-in and badge, named folds, questions that answer, tables.
+"""What the site makes of a notebook: lead-in, doors, named folds, questions that answer, tables.
 
 `for_site` works on the text that Sphinx has read. It changes Markdown cells only: the code that
 runs is the code of the source, so that caches, line numbers and "cell 7 stopped the build" fit it.
@@ -18,6 +18,10 @@ TITLE = re.compile(r"^# .+\n?", re.M)
 FOLD_TITLE = re.compile(r"#@title +(.+?) *(?:\n+|$)")
 LEAD_IN = "\n:::{{div}} lead-in\n{words}\n:::\n"
 BADGE = "[![Open in Colab](/book/_static/colab.svg)]({address})"  # our own picture, no other host
+DOORS = ":::{{div}} doors\n{doors}\n:::\n\n"
+ASKED = re.compile(r"^\*\*Question\.\*\* (.+)\n\n\*\*Answer\.\*\* (.+)$", re.M)
+NEED = "**You need.** "
+HERE = "](#colab)"  # a link to the page's own notebook in Colab, wherever a page writes it
 EXERCISES = re.compile(r"^## Exercises$", re.M)
 ANSWER_THERE = (
     "The badge under the title opens this page as a notebook. "
@@ -67,18 +71,34 @@ def rewrite(app, docname, source):
 def for_site(text, docname):
     """The notebook (its JSON) as the site reads it; `docname` is its path without suffix."""
     notebook = json.loads(text)
-    for at, cell in enumerate(notebook["cells"], 1):
+    texts = ["".join(cell["source"]) for cell in notebook["cells"]]
+    badge = any(NEED in source or HERE in source for source in texts)
+    for at, (cell, source) in enumerate(zip(notebook["cells"], texts), 1):
         if cell["cell_type"] != "markdown":
             continue
-        source = "".join(cell["source"])
         if at == 1:
-            source = with_lead_in(source, docname, cell["metadata"].get("chapter", {}))
+            facts = cell["metadata"].get("chapter", {})
+            source = with_lead_in(source, docname, facts, badge=not badge)
+        if source.startswith(NEED):
+            source = doors("\n".join(texts)) + source
         source = chapter_tables.fill(source, docname)
         source = with_invitation(source, ANSWER_THERE)
         if questions := cell["metadata"].get("predict"):
             source = with_answers(source, questions, f"{docname}.ipynb cell {at}")
-        cell["source"] = source
+        cell["source"] = source.replace(HERE, f"]({address(docname)})")
     return json.dumps(notebook, ensure_ascii=False, indent=1)
+
+
+def address(docname):
+    """Where Colab opens the page."""
+    return repository.colab(repository.address()[0], docname)
+
+
+def doors(text):
+    """Three ways on from the first figure of a chapter, whose whole text is given."""
+    count = len(pages.EXERCISE.findall(text))
+    three = ["[Break it](#break-it)", f"[{count} exercises](#exercises)", "[Run it in Colab" + HERE]
+    return DOORS.format(doors="\n".join(three))
 
 
 def places():
@@ -102,12 +122,18 @@ def lead_in(docname, facts):
     return f"{part} · page {number} of {count} · {times}"
 
 
-def with_lead_in(source, docname, facts):
-    """The first cell with lead-in and badge under its title; a badge that is there stays alone."""
+def with_lead_in(source, docname, facts, *, badge):
+    """The first cell with the lead-in under its title, and the `badge` where no door leads there.
+
+    Question and answer become one paragraph; a badge that is there stays alone.
+    """
     if "_static/colab.svg" in source:
         return source
-    badge = BADGE.format(address=repository.colab(repository.address()[0], docname))
-    words = "\n\n".join(filter(None, [lead_in(docname, facts), badge]))
+    line = lead_in(docname, facts)
+    words = "\n\n".join([line] * bool(line) + [BADGE.format(address=address(docname))] * badge)
+    source = ASKED.sub(r":::{div} lead\n**\1** \2\n:::", source)
+    if not words:
+        return source
     return TITLE.sub(lambda title: title[0] + LEAD_IN.format(words=words), source, count=1)
 
 

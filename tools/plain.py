@@ -111,7 +111,7 @@ def box(name, title, options, body, here):
     """The Markdown of one directive."""
     if name in ("dropdown", "hint"):
         return fold(title or name.capitalize(), body, here)
-    if name == "grid":
+    if name in ("grid", "div"):
         return plain(body, here)
     if name == "grid-item-card":
         return _item(f"**{inline(title, here)}.** {plain(body, here)}")
