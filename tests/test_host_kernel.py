@@ -22,6 +22,7 @@ from matplotlib.axis import XAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
+from matplotlib.ticker import MultipleLocator
 from PIL import Image
 
 from helpers import choice, explore, label, linear_knob, log_knob, panels, still
@@ -176,8 +177,12 @@ CHANGES = {
     "a lost artist": lambda ax, line, lake, words: words.remove(),
     "a title": lambda ax, line, lake, words: ax.set_title("Another"),
     "limits": lambda ax, line, lake, words: ax.set_xlim(0, 2),
+    "limits by a hair": lambda ax, line, lake, words: ax.set_xlim(0, 1.02),
+    "a place": lambda ax, line, lake, words: ax.set_position([0.3, 0.3, 0.4, 0.4]),
     "a scale": lambda ax, line, lake, words: ax.set(xscale="log", xlim=(0.1, 1)),
     "ticks": lambda ax, line, lake, words: ax.set_xticks([0, 1], ["none", "all"]),
+    "a locator": lambda ax, line, lake, words: ax.xaxis.set_major_locator(MultipleLocator(0.25)),
+    "a distance": lambda ax, line, lake, words: ax.tick_params(axis="x", pad=9),
     "a label": lambda ax, line, lake, words: ax.set_ylabel("$λ_{max}$"),
     "one tick": lambda ax, line, lake, words: ax.get_xticklines()[0].set_visible(False),
     "a tick's word": lambda ax, line, lake, words: ax.get_yticklabels()[1].set_color("red"),
