@@ -86,7 +86,10 @@ def panels(count=1):
     SETTINGS.begin()
     figs = [Figure(figsize=(WIDTH, HEIGHT), layout="constrained") for _ in range(count)]
     SETTINGS.wait_for(figs)
-    return figs, [fig.add_subplot() for fig in figs]
+    axes = [fig.add_subplot() for fig in figs]
+    for ax in axes:
+        ax.locator_params(nbins=4)  # ticks that a panel has room for; a log axis sets its own
+    return figs, axes
 
 
 def freeze(fig):
