@@ -103,8 +103,9 @@ class Live:
         if self.veil:
             children[guess["panel"]] = self.veil.box
         self.panels = widgets.Box(children, layout=row)
-        below = f"<em>{_words(caption)}</em><details><summary>Described in words</summary>"
-        note = widgets.HTML(f"{below}{html.escape(to_plain(alt))}</details>")
+        more = '<summary style="display: list-item">Described in words</summary>'
+        described = f"<details>{more}{html.escape(to_plain(alt))}</details>"
+        note = widgets.HTML(f"<em>{_words(caption)}</em>{described}")
         return widgets.VBox([self.panels, *self.controls.values(), self.words, note])
 
 
