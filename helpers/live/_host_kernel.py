@@ -105,7 +105,7 @@ class Live:
         self.panels = widgets.Box(children, layout=row)
         more = '<summary style="display: list-item">Described in words</summary>'
         described = f"<details>{more}{html.escape(to_plain(alt))}</details>"
-        note = widgets.HTML(f"<em>{_words(caption)}</em>{described}")
+        note = widgets.HTML(f'<div style="{LINES}"><em>{_words(caption)}</em>{described}</div>')
         return widgets.VBox([self.panels, *self.controls.values(), self.words, note])
 
 
