@@ -1,7 +1,7 @@
 """The teacher's pages point at positions and exercises that exist, and leave no exercise out.
 
 Oracle: the chapters' own calls of explore and their knobs, read from their sources, the list of
-exercises that the site makes from the chapters, and _toc.yml.
+exercises that the site makes from the chapters, _toc.yml, and the course file.
 """
 
 import ast
@@ -13,16 +13,17 @@ import pytest
 
 from helpers import choice, linear_knob, log_knob
 from helpers.live._explore import RESERVED
-from tools import ROOT, exercise_index, pages
+from tools import ROOT, chapter_tables, course, exercise_index, pages
 
 LINK = re.compile(r'<a href="([\w./-]+)\.html(?:#([\w-]+)(?::([^"]+))?)?"')
 TO_PAGE = re.compile(
     r'\(([\w./-]+)\.ipynb[#\w-]*\)|<a href="([\w./-]+)\.html|\{ref\}`[^`]*<([\w-]+)>`'
 )
 PLAN = re.compile(
-    r"^\((fifty-minutes|ninety-minutes|three-weeks)\)=\n(.+?)(?=^\([\w-]+\)=$)", re.M | re.S
+    r"^\((fifty-minutes|ninety-minutes|four-weeks)\)=\n(.+?)(?=^\([\w-]+\)=$)", re.M | re.S
 )
 GUIDE = ROOT / "book" / "teach" / "guide.md"
+CHAPTERS = [one for one in exercise_index.chapters(ROOT) if pages.read(one).is_chapter]
 UNDERSTOOD = {f.__name__: f for f in (choice, linear_knob, log_knob, dict, len, list, range, tuple)}
 
 
@@ -149,7 +150,7 @@ def test_the_minutes_of_a_plan_leave_no_gap_and_end_on_time():
         assert steps[-1][1] == end, f"{name} ends at minute {steps[-1][1]}, not {end}."
 
 
-@pytest.mark.parametrize("name", ("fifty-minutes", "ninety-minutes", "three-weeks"))
+@pytest.mark.parametrize("name", ("fifty-minutes", "ninety-minutes", "four-weeks"))
 def test_a_plan_asks_no_exercise_before_it_has_shown_the_chapter(name):
     shown, chapter_of = set(), exercises()
     for page, live, label in TO_PAGE.findall(dict(PLAN.findall(GUIDE.read_text("utf-8")))[name]):
@@ -159,14 +160,79 @@ def test_a_plan_asks_no_exercise_before_it_has_shown_the_chapter(name):
         shown.add((GUIDE.parent / f"{page or live}.ipynb").resolve())
 
 
-def test_each_chapter_has_its_place_in_the_three_weeks():
-    weeks = dict(PLAN.findall(GUIDE.read_text(encoding="utf-8")))["three-weeks"]
-    for page in exercise_index.chapters(ROOT):
-        link = f"(../{page.parent.name}/{page.name})"
-        assert link in weeks, f"the three weeks leave {page.name} out."
+def test_each_chapter_has_its_place_in_the_four_weeks():
+    weeks = dict(PLAN.findall(GUIDE.read_text(encoding="utf-8")))["four-weeks"]
+    for one in CHAPTERS:
+        link = f"(../{one.parent.name}/{one.name})"
+        assert link in weeks, f"the four weeks leave {one.name} out."
 
 
 def test_a_link_is_read_whole(tmp_path):
     (tmp_path / "a.md").write_text('<a href="b/c.html#fig-4:alpha=0.1&case=no%20bias">x</a>')
     found = list(links(tmp_path / "a.md"))
     assert found == [(tmp_path / "b" / "c.ipynb", "fig-4", {"alpha": "0.1", "case": "no bias"})]
+
+
+# ---- the four weeks and the course file ----------------------------------------------------------
+
+MEETING = re.compile(r"^\*\*Meeting (\d+): (.*)\*\*\n((?:[:<].*\n)+)", re.M)
+STEP = re.compile(r"^: \*(\d+) minutes\.\* (.*)$", re.M)
+TITLED = re.compile(r"\(\.\./([\w/]+)\.ipynb\)")
+SET = re.compile(r"\{ref\}`[^`]*<([\w-]+)>`")
+SHOWN = re.compile(r'<a href="\.\./([^"]+)"')
+
+
+def meetings(text):
+    """(number, chapters, [(minutes, words)], [label of homework]) of each meeting in the guide."""
+    for number, title, body in MEETING.findall(text):
+        asked = "".join(re.findall(r"^: \*Homework:\* (.*)$", body, re.M)).partition("for the keen")
+        steps = [(int(minutes), words) for minutes, words in STEP.findall(body)]
+        yield int(number), TITLED.findall(title), steps, SET.findall(asked[0])
+
+
+def guide_and_course():
+    return zip(meetings(GUIDE.read_text("utf-8")), course.read().meetings, strict=True)
+
+
+def test_the_guide_and_the_course_file_plan_the_same_meetings():
+    for (number, chapters, _, homework), planned in guide_and_course():
+        assert (number, chapters) == (planned.number, list(planned.chapters))
+        wanted = [task.label for task in planned.homework.tasks]
+        assert sorted(homework) == sorted(wanted), f"meeting {number}: {homework}, not {wanted}."
+
+
+def test_a_meeting_fills_its_minutes():
+    for (number, _, steps, _), planned in guide_and_course():
+        spent = sum(minutes for minutes, _ in steps)
+        assert spent == planned.minutes, f"meeting {number} plans {spent} of {planned.minutes}."
+
+
+def test_each_figure_of_the_course_file_is_shown_in_its_meeting_for_as_long():
+    for (number, _, steps, _), planned in guide_and_course():
+        times = {opened: minutes for minutes, words in steps for opened in SHOWN.findall(words)[:1]}
+        for step in planned.steps:
+            place = f"{step.page}.html#{step.figure}{':' if step.position else ''}{step.position}"
+            assert times.get(place) == step.minutes, f"meeting {number}: {place} in {times}."
+
+
+def test_a_plan_shows_no_chapter_before_those_it_needs():
+    needed = {one.name: one.needs for one in chapter_tables.chapters()}
+    taught = set()
+    for meeting in course.read().meetings:
+        taught |= set(meeting.chapters)
+        for name in meeting.chapters:
+            needs = {need.removeprefix("book/") for need in needed[f"book/{name}"]}
+            assert needs <= taught, f"meeting {meeting.number} needs {needs - taught} for {name}."
+
+
+def test_each_chapter_has_an_objective():
+    rows = dict(
+        re.findall(
+            r"^\| \[[^]]+\]\(\.\./([\w/]+)\.ipynb\) \| (.+) \|$", GUIDE.read_text("utf-8"), re.M
+        )
+    )
+    for one in CHAPTERS:
+        name = f"{one.parent.name}/{one.stem}"
+        assert len(rows.get(name, "").split()) > 5, (
+            f"guide.md needs a row that says what {name} is for."
+        )

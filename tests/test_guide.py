@@ -1,0 +1,119 @@
+"""The guide in its two forms: a class reads no answer, a teacher reads all, and what is run runs.
+
+Oracle: the text between two marks, typed here; Sphinx for what the site ships; Python for samples.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace as Some
+
+import pytest
+from test_for_site import settings
+
+from tools import ROOT, guide, whole_book
+
+SOURCE = (ROOT / f"{guide.GUIDE}.md").read_text("utf-8")
+PAGE = """# A plan
+
+**Minutes 0 to 8. The needle.**
+: *Ask:* "Is it the same?"
+<!-- instructor -->
+: *Expect:* "No."
+<!-- /instructor -->
+: *Then* go on.
+"""
+
+
+def test_a_class_reads_the_question_and_not_the_answer():
+    assert guide.for_class(PAGE) == PAGE.replace(
+        '<!-- instructor -->\n: *Expect:* "No."\n<!-- /instructor -->\n', ""
+    )
+    assert guide.for_class("no mark") == "no mark"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PAGE.replace("<!-- /instructor -->\n", ""),
+        PAGE.replace("<!-- instructor -->\n", ""),
+        PAGE.replace("<!-- /instructor", "  <!-- /instructor"),
+    ],
+)
+def test_a_mark_without_its_partner_stops_the_build(text):
+    with pytest.raises(ValueError, match="without its partner, so a class would read"):
+        guide.for_class(text)
+
+
+def test_no_answer_of_the_guide_is_left_for_the_class():
+    left = guide.for_class(SOURCE)
+    assert "*Expect" in SOURCE and "*Expect" not in left
+    assert "Keys for the oral questions" in SOURCE and "Keys for" not in left
+    assert "worked sample" not in left.partition("(assess)=")[2].lower()
+
+
+def test_the_instructors_edition_has_all_of_it_in_plain_markdown():
+    book = whole_book.read_book()
+    text = guide.for_instructor(book)
+    for block in guide.BLOCK.findall(SOURCE):
+        for words in re.findall(r"[A-Z][a-z]+ [a-z]+ [a-z]+", block):
+            assert words in text
+    assert not re.search(r"^: |\{ref\}|\{cite|<!--|^\([\w-]+\)=$|\]\((?!https:)", text, re.M)
+    assert f"{book.places.site}/book/index.html#needle:alpha=0.01" in text
+
+
+@pytest.mark.slow
+def test_the_site_ships_no_answer_behind_its_download_button_either(tmp_path):
+    """Oracle: every byte of a built site."""
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    shutil.copytree(ROOT / "book" / "_static", tmp_path / "book" / "_static")
+    shutil.copy(ROOT / "book" / "references.bib", tmp_path / "book")
+    (tmp_path / "book" / "plan.md").write_text(PAGE, "utf-8")
+    toc = "format: jb-book\nroot: book/plan\n"
+    (tmp_path / "_toc.yml").write_text(toc, "utf-8")
+    made = settings()
+    made["sphinx"]["local_extensions"] = {"tools.palette": ".", "tools.guide": "."}
+    (tmp_path / "_config.yml").write_text(guide_yaml(made), "utf-8")
+    program = Path(sys.executable).with_name("jupyter-book")
+    built = subprocess.run([program, "build", ".", "-W"], cwd=tmp_path, capture_output=True)
+    assert built.returncode == 0, built.stdout.decode() + built.stderr.decode()
+    html = tmp_path / "_build" / "html"
+    texts = {path: path.read_bytes() for path in html.rglob("*") if path.is_file()}
+    assert [path for path, text in texts.items() if b"Is it the same" in text]
+    assert [path.name for path, text in texts.items() if b"Expect" in text] == []
+
+
+def guide_yaml(made):
+    import yaml
+
+    return yaml.safe_dump(made)
+
+
+SAMPLES = re.findall(r"```python\n(.*?)```", SOURCE, re.S)
+
+
+@pytest.mark.parametrize("code", SAMPLES, ids=["find-the-map", "measure-your-own"])
+def test_a_worked_sample_runs(code, capsys):
+    exec(compile(code, "guide.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) >= 3
+
+
+def test_the_workload_adds_up_what_a_week_asks():
+    task = Some(exercise=Some(minutes=7))
+    held = [
+        Some(day=day, minutes=90, chapters=("meaning/volume",), homework=Some(tasks=[task, task]))
+        for day in (1, 4, 8)
+    ]
+    held[2].homework = None
+    (reading,) = {
+        one.minutes[0]
+        for one in guide.chapter_tables.chapters()
+        if one.name == "book/meaning/volume"
+    }
+    rows = guide.workload(Some(meetings=held)).splitlines()[2:]
+    assert rows == [
+        f"| 1 | 180 | {2 * reading} | 28 | {180 + 2 * reading + 28} |",
+        f"| 2 | 90 | {reading} | 0 | {90 + reading} |",
+    ]
