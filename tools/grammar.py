@@ -16,7 +16,9 @@ VIEW = "0 0 216 194.4"
 SIZE = "9.25px"
 MOST_RESULT, MOST_TITLE, MOST_TICKS, LEAST_VALUES = 60, 32, 5, 5
 SAME, APART, DIFFERENT = 0.8, 1.0, 0.8
-NUMBER = re.compile(r"[−-]?\d[\d,]*(?:\.\d+)?(?:×10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?|[−-]?10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|∞")
+NUMBER = re.compile(
+    r"[−-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:×10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?|[−-]?10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|∞"
+)
 
 
 def plain(line):
