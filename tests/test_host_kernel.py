@@ -181,7 +181,7 @@ CHANGES = {
     "a place": lambda ax, line, lake, words: ax.set_position([0.3, 0.3, 0.4, 0.4]),
     "a scale": lambda ax, line, lake, words: ax.set(xscale="log", xlim=(0.1, 1)),
     "ticks": lambda ax, line, lake, words: ax.set_xticks([0, 1], ["none", "all"]),
-    "a locator": lambda ax, line, lake, words: ax.xaxis.set_major_locator(MultipleLocator(0.25)),
+    "a locator": lambda ax, line, lake, words: ax.xaxis.set_major_locator(MultipleLocator(0.3)),
     "a distance": lambda ax, line, lake, words: ax.tick_params(axis="x", pad=9),
     "a label": lambda ax, line, lake, words: ax.set_ylabel("$λ_{max}$"),
     "one tick": lambda ax, line, lake, words: ax.get_xticklines()[0].set_visible(False),
