@@ -15,6 +15,7 @@ from helpers.live._letters import to_html, to_plain
 from helpers.live._record import record
 
 MOST_BYTES = 60_000  # gzipped, of one figure
+BAR = '<div class="live-bar"><p class="live-result">{}</p></div>'
 PICTURE = '<svg aria-hidden="true" translate="no" '  # a translator would take α for a word
 
 
@@ -54,7 +55,7 @@ def fragment(words, panels, handles, knobs, *, name, caption, alt, guess=None):
         f'aria-label="{html.escape(to_plain(alt))}">',
         *(_panel(panel, bool(knobs)) for panel in panels),
         "</div>",
-        f'<div class="live-bar"><p class="live-result">{to_html(result)}</p></div>',
+        *([BAR.format(to_html(result))] if result or knobs else []),
         '<div class="live-words">',
         *(f"<p>{to_html(line)}</p>" for line in more),
         "</div>",
