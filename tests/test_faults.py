@@ -82,7 +82,8 @@ def new_book(folder):
     """A book without pages, with this book's settings and its own copy of helpers and tools."""
     for name in ("helpers", "tools", "book/_static"):
         shutil.copytree(ROOT / name, folder / name)
-    shutil.copy(ROOT / "_config.yml", folder)
+    for name in ("_config.yml", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
     shutil.copy(ROOT / "book" / "references.bib", folder / "book")
     return folder
 

@@ -208,7 +208,7 @@
     if (!figure) return;
     const wanted = new URLSearchParams(query ?? "");
     stop(figure);
-    if (query) figure.uncover?.(); // who links to a position wants it seen
+    if (query) figure.uncover?.(); // grip.js
     turn(figure, figure.knobs.map((knob) =>
       (wanted.has(knob.name) ? nearest(knob, wanted.get(knob.name)) : knob.at)));
     hold(() => figure.root.scrollIntoView({ block: "start", behavior: "instant" }));

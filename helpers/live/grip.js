@@ -33,7 +33,7 @@
       });
       ring.addEventListener("lostpointercapture", () => { held = null; });
     }
-    if (grips.length) hintWhenSeen(figure.root);
+    if (grips.length) hintWhenSeen(figure.root, grips[0].svg);
   }
 
   function makeGrip(figure, { panel, moves, spots }) {
@@ -90,11 +90,11 @@
     return best;
   }
 
-  // The ring breathes (book.css) each time the figure comes into view, until it was taken once.
-  function hintWhenSeen(root) {
+  // The ring breathes (book.css) each time its panel comes into view, until it was taken once.
+  function hintWhenSeen(root, svg) {
     new IntersectionObserver(([{ isIntersecting }]) => {
       root.classList.toggle("live-seen", isIntersecting);
-    }, { threshold: 0.3 }).observe(root);
+    }, { threshold: 0.5 }).observe(svg);
   }
 
   // ---- words and curves light each other --------------------------------------------------------
@@ -159,10 +159,12 @@
       show(figure);
     };
     const chosen = remembered()[root.id];
+    if (chosen !== undefined) choose(chosen);
+    figure.bar.after(reply);
+    // Who links to a position wants it seen, after a reload as well.
+    if (chosen !== undefined || location.hash.startsWith(`#${root.id}:`)) return;
     figure.invitation = INVITATION;
     figure.uncover = () => { if (figure.waits) cover(false); };
-    figure.bar.after(reply);
-    if (chosen !== undefined) return choose(chosen);
     figure.pictures[guess.panel].after(veil);
     cover(true);
     addEventListener("beforeprint", figure.uncover);

@@ -59,7 +59,7 @@
     const { root, actions } = figure;
     const link = () => {
       keep(address(figure));
-      navigator.clipboard?.writeText(location.href).catch(() => {});
+      navigator.clipboard?.writeText(location.href.split("#")[0] + address(figure)).catch(() => {});
       speak(figure, "The address of this position is in the address bar.");
       button.classList.add("live-done");
       setTimeout(() => button.classList.remove("live-done"), DONE_MS);
@@ -73,7 +73,7 @@
     };
     const lines = linesOf(root);
     const showLines = () => {
-      for (const fold of lines.querySelectorAll("details")) fold.open = true;
+      for (const fold of lines.querySelectorAll("details:not(.live-menu)")) fold.open = true;
       lines.scrollIntoView({ block: "start" });
     };
     const issues = document.querySelector("a.btn-source-issues-button")?.href;
