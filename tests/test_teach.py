@@ -70,7 +70,7 @@ def figures(page):
     for _, cell in pages.read(page).code():
         for statement in pages.parse(cell.source).body:
             learn(statement, known)
-            for call in pages.calls(ast.unparse(statement), {"explore"}):
+            for call in pages.calls(ast.unparse(statement), {"explore", "still"}):
                 given = {keyword.arg: keyword.value for keyword in call.keywords}
                 knobs = set(given) - set(RESERVED)
                 found[given["name"].value] = {k: value_or_none(given[k], known) for k in knobs}
