@@ -60,11 +60,12 @@ def record(draw, figs, knobs, *, name, drag=None, still_panels=()):
 
 
 def _handles(drag, figs, knobs, name):
-    """`drag` as handles: one artist moves every slider, a dict gives each knob its own."""
+    """`drag` as handles: one artist moves every slider, a dict gives each knob one or a list."""
     sliders = [key for key, knob in knobs.items() if knob.kind == "range"]
     if drag is None:
         return []
     pairs = drag.items() if isinstance(drag, dict) else [(None, drag)]
+    pairs = [(key, one) for key, v in pairs for one in (v if isinstance(v, list) else [v])]
     handles = []
     for key, one in pairs:
         artist, point = one if isinstance(one, tuple) else (one, -1)
