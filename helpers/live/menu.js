@@ -48,11 +48,12 @@
       .map((row) => row.map(cell).join(",")).join("\r\n");
   }
 
-  // The lines stand folded around the figure, or in a cell above it.
+  // The lines stand folded in the figure's cell, or in one above it.
   function linesOf(root) {
-    let at = root.closest(".cell");
-    while (at && !at.querySelector(".cell_input")) at = at.previousElementSibling;
-    return at;
+    const find = (cell) => cell?.querySelector("details.hide, .cell_input");
+    let cell = root.closest(".cell");
+    while (cell && !find(cell)) cell = cell.previousElementSibling;
+    return find(cell);
   }
 
   function addMenu(figure, { make, iconButton, speak, address, keep }) {
@@ -73,7 +74,7 @@
     };
     const lines = linesOf(root);
     const showLines = () => {
-      for (const fold of lines.querySelectorAll("details:not(.live-menu)")) fold.open = true;
+      lines.open = true; // if it is a fold
       lines.scrollIntoView({ block: "start" });
     };
     const issues = document.querySelector("a.btn-source-issues-button")?.href;
