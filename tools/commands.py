@@ -126,7 +126,7 @@ def lint():
 
 
 def pdf():
-    """Print the site into _build/pdf/book.pdf."""
+    """Print the book into _build/pdf, with solutions at the end and without."""
     book()
     return environment.call("-m", "tools.print_pdf")
 
