@@ -37,10 +37,10 @@ def explore(
     (`#needle:alpha=2.5`); `alt` says what a reader who sees no picture needs.
 
     `drag` is a line of one panel whose last point a pointer drags: it turns every slider. Or a
-    dict knob → line, or (line, which point), or a list of these. `guess` asks before a panel is shown: a dict of
-    `panel` (index), `question`, `options` (2 to 4), `right` (index) and `reply`. Each panel must
-    change with the knobs, or be among `still_panels`. `why` is for the next author: the reason why
-    nothing is dragged, or why two ends of a knob look alike.
+    dict knob → line, or (line, which point), or a list of these. `guess` asks before a panel is
+    shown: a dict of `panel` (index), `question`, `options` (2 to 4), `right` (index) and `reply`.
+    Each panel must change with the knobs, or be among `still_panels`. `why` is for the next author:
+    the reason why nothing is dragged, or why two ends of a knob look alike.
 
     Texts may hold `$λ_{max}$`, and words light what `mark("trace", line)` named:
     `[the trace](trace)`. A site figure has at most 200 positions, 1,000 SVG elements and 60 kB.

@@ -10,8 +10,7 @@ from collections import Counter
 from contextlib import contextmanager
 
 import matplotlib
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.text import Text
+from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
 
 from helpers.live._axis_memo import AxisMemo
 from helpers.live._figures import PALETTE
@@ -19,7 +18,6 @@ from helpers.live._letters import set_maths
 
 # Same drawing, same bytes: no random salt, no date, and text stays text (small, and selectable).
 SVG_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "helpers", "image.composite_image": False}
-SVG_STYLE |= {"text.parse_math": False}  # for texts that are made while drawing
 _METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 _VARIABLE = {colour: f"var(--{name})" for name, colour in PALETTE.items()}
@@ -35,7 +33,7 @@ def snapshot(fig, memo=None):
     memo = memo or AxisMemo()
     _name_artists(fig, "a")
     page = io.BytesIO()
-    with matplotlib.rc_context(SVG_STYLE), memo.watching(fig), _as_written(fig):
+    with matplotlib.rc_context(SVG_STYLE), memo.watching(fig), _as_written():
         FigureCanvasSVG(fig).print_svg(page, metadata=_METADATA)
     root = ET.fromstring(page.getvalue())
     for node in list(root.iter()):
@@ -45,16 +43,18 @@ def snapshot(fig, memo=None):
 
 
 @contextmanager
-def _as_written(fig):
-    """While this lasts, `$λ_{max}$` goes out as it is written: `set_maths` sets it."""
-    texts = [text for text in fig.findobj(Text) if text.get_parse_math()]
-    for text in texts:
-        text.set_parse_math(False)
+def _as_written():
+    """While this lasts, `$λ_{max}$` goes out as it is written, in the place of the set text."""
+    draw = RendererSVG.draw_text
+
+    def draw_plain(renderer, gc, x, y, s, prop, angle, ismath=False, mtext=None):
+        draw(renderer, gc, x, y, s, prop, angle, False, mtext)
+
+    RendererSVG.draw_text = draw_plain
     try:
         yield
     finally:
-        for text in texts:
-            text.set_parse_math(True)
+        RendererSVG.draw_text = draw
 
 
 def _name_artists(artist, path):
