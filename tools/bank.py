@@ -1,0 +1,98 @@
+"""The question bank: every *Predict*, the guide's wrong ideas as true or false, numeric exercises.
+
+Keys are data: the metadata of a Predict cell, the column of the guide's table, book/teach/bank.yml,
+the check of an exercise. `write` makes bank.qti.zip (Canvas and others) and bank.moodle.xml of the
+same questions.
+"""
+
+import re
+
+import yaml
+
+from tools import ROOT, bank_formats, bank_numbers, student
+from tools.chapter_rules import ANSWER, LISTS
+from tools.places import Fault
+from tools.plain import Here, plain
+from tools.questions import Option, Question, faults
+
+OWN = ROOT / "book" / "teach" / "bank.yml"
+GUIDE = "book/teach/guide"
+IDEA = re.compile(r'^\| "(.+?)" \| (.+?) \|$', re.M)
+CHOICE = re.compile(r"^- \*\*([A-Z])\.\*\* (.*(?:\n +\S.*)*)", re.M)
+LABEL = re.compile(r"\]\(#([\w-]+)\)")  # a label of any page, as MyST has it
+
+
+def write(kit, folder):
+    found = questions(kit.book, kit.shelf)
+    (folder / "bank.moodle.xml").write_bytes(bank_formats.moodle(found))
+    (folder / "bank.qti.zip").write_bytes(bank_formats.qti(found))
+
+
+def questions(book, shelf, own=OWN):
+    """Every question of the bank; Fault has a sentence for each that has no key, or two."""
+    raw = yaml.safe_load(own.read_text(encoding="utf-8")) or {}
+    found = [q for page in book.notebooks() for q in predicted(page, book)]
+    found += [*wrong_ideas(book), *true_statements(raw, book), *_own(raw, own.name)]
+    found += bank_numbers.questions(book, shelf)
+    if wrong := [sentence for question in found for sentence in faults(question)]:
+        raise Fault("\n".join(wrong))
+    return found
+
+
+def predicted(page, book):
+    """The questions of a page's Predict cells."""
+    name = page.name.removesuffix(".ipynb")
+    here = Here(name, book.places, book.works, {}, student.EVERY_FOLD)
+    for _, cell in page.markdown():
+        text = re.sub(r"^#+ .*$", "", ANSWER.sub("", cell.source), flags=re.M)
+        given = cell.metadata.get("predict", [])
+        for at, (data, found) in enumerate(zip(given, LISTS.finditer(text)), 1):
+            before = LISTS.split(text)[at - 1]
+            options = tuple(_option(*row, data, here) for row in CHOICE.findall(found[0]))
+            label = f"predict-{name.removeprefix('book/').replace('/', '-')}-{at}"
+            yield Question(label, plain(before, here), options)
+
+
+def _option(letter, text, data, here):
+    words = plain(" ".join(text.split()), here)
+    return Option(words, letter in data["keys"], data["feedback"][letter])
+
+
+def wrong_ideas(book):
+    """The guide's table of wrong ideas: each of them is false."""
+    page = book.pages[GUIDE]
+    here = Here(GUIDE, book.places, book.works, {})
+    for at, (heard, holds) in enumerate(IDEA.findall(page.text()), 1):
+        said = plain(LABEL.sub(lambda m: f"]({book.places.of_label(m[1])[0]})", holds), here)
+        yield _judged(f"idea-{at}", plain(heard, here), False, f"What holds: {said}")
+
+
+def true_statements(raw, book):
+    for at, one in enumerate(raw.get("true_statements") or (), 1):
+        if set(one) != {"says", "feedback", "page"} or f"book/{one['page']}" not in book.pages:
+            raise Fault(f"bank.yml, statement {at} needs says, feedback and a page of the book.")
+        page = f"[{book.places.titles['book/' + one['page']]}]"
+        link = f"{page}({book.places.address('book/' + one['page'])})"
+        yield _judged(f"true-{at}", one["says"], True, f"{one['feedback']} See {link}.")
+
+
+def _judged(name, says, holds, feedback):
+    """A statement to call true or false; whoever misjudges it hears the same reasons."""
+    stem = f"True or false? {says}"
+    told = {True: f"Yes. {feedback}", False: f"Not so. {feedback}"}
+    options = [Option(str(said), said == holds, told[said == holds]) for said in (True, False)]
+    return Question(name, stem, tuple(options))
+
+
+def _own(raw, file):
+    for at, one in enumerate(raw.get("questions") or (), 1):
+        try:
+            options = tuple(
+                Option(str(o["text"]), o.get("right") is True, str(o["feedback"]))
+                for o in one["options"]
+            )
+            yield Question(f"{file}, question {at}", str(one["ask"]), options)
+        except (KeyError, TypeError, AttributeError):
+            raise Fault(
+                f"{file}, question {at} needs ask and options, each with text and feedback."
+            ) from None

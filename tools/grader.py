@@ -1,0 +1,130 @@
+"""The grader's part of the kit: for each homework what students get, and what marks it.
+
+`write` makes hwN/student/hwN.ipynb to give away, hwN/autograder/hwN.zip to keep, and README.md. The
+seeds come from the teacher's SEED; nobody can read it off what the students get.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+import zipfile
+
+import nbformat
+
+from tools import ROOT, environment, kit_environment, master, pages
+from tools.homework import reseeded, section
+from tools.places import Fault
+from tools.plain import Here
+
+ASSIGN = """\
+import os, sys
+from otter.assign import main
+for folder in sys.argv[1:]:
+    os.chdir(folder)
+    main(os.path.basename(folder) + ".ipynb", ".", no_run_tests=True)
+"""
+README = """\
+# Marking homework
+
+Give your students `{name}/student/{name}.ipynb`, one for each homework, and keep this folder.
+They hand in the notebook as it is. Put what they hand in into one folder, and run
+
+    make grade HW={name} IN=that/folder        (or: python book.py grade HW={name} IN=that/folder)
+
+It writes `marks.csv` into that folder, a row for each notebook, and for each a file of feedback.
+
+The data of this class and the hidden arguments come from SEED={seed}: the same SEED makes the same.
+A notebook runs in a process of its own and its answers are compared in another, so nothing that it
+rebinds counts. But it runs as you, on your machine, where it may read your files: mark what
+strangers hand in on a machine, or in a container, that holds nothing else.
+"""
+
+
+def seed_of(seed, purpose):
+    """A whole number for one purpose, from which the teacher's SEED cannot be told."""
+    return int(hashlib.sha256(f"{seed} {purpose}".encode()).hexdigest()[:6], 16)
+
+
+def write(kit, folder):
+    """The graders of every homework that otter marks, in `folder`."""
+    wanted = [hw for hw in kit.course.homeworks if hw.by("otter")]
+    cut = {hw.name: sections(hw, kit.book) for hw in wanted}
+    own = seed_of(kit.seed, "class")
+    keys = _keys([job(hw, cut[hw.name], kit.seed) for hw in wanted])
+    titles = {m.homework: m.title for m in kit.course.meetings}
+    for hw in wanted:
+        place = folder / hw.name
+        place.mkdir(parents=True)
+        title = f"Homework {hw.name[2:]}: {titles[hw]}"
+        made = master.notebook(hw, title, cut[hw.name], own, kit.book.places)
+        nbformat.write(made, place / f"{hw.name}.ipynb")
+    _assign([folder / hw.name for hw in wanted])
+    for hw in wanted:
+        _seal(folder / hw.name, keys[hw.name])
+    words = README.format(name=wanted[0].name, seed=kit.seed) if wanted else "Nothing is marked.\n"
+    (folder / "seed.txt").write_text(f"{kit.seed}\n", encoding="utf-8")
+    (folder / "README.md").write_text(words, encoding="utf-8")
+
+
+def sections(homework, book):
+    """What a homework takes from each of its chapters, in their order."""
+    chapters = dict.fromkeys(task.chapter for task in homework.by("otter"))
+    return [_section(homework, f"book/{name}", book) for name in chapters]
+
+
+def _section(homework, name, book):
+    page = book.pages[name]
+    tasks = [task for task in homework.by("otter") if f"book/{task.chapter}" == name]
+    numbers = {label: k for k, (_, label) in enumerate(pages.EXERCISE.findall(page.text()), 1)}
+    return section(page, tasks, Here(name, book.places, book.works, numbers))
+
+
+def job(homework, cut, seed):
+    """What `tools.homework_keys` needs to compute the keys of one homework."""
+    cells = [cell for one in cut for cell in (one.own_imports, one.setup)]
+    questions = [vars(q) | {"id": q.id} for one in cut for q in one.questions]
+    own = {"seed": seed_of(seed, "class"), "hidden": seed_of(seed, "hidden")}
+    cells = [reseeded(cell, "SEED") for cell in cells]
+    return {"name": homework.name, "cells": cells, "questions": questions, **own}
+
+
+def _keys(jobs):
+    """{homework: its keys}; Fault has a sentence for each question that cannot be asked."""
+    found = json.loads(_call(sys.executable, "-m", "tools.homework_keys", said=json.dumps(jobs)))
+    faults = [sentence for one in found for sentence in one["faults"]]
+    if faults:
+        raise Fault("\n".join(faults))
+    return {one["name"]: keys["keys"] for one, keys in zip(jobs, found, strict=True)}
+
+
+def _assign(folders):
+    """Run `otter assign` on the master in each folder."""
+    _call(kit_environment.python(), "-c", ASSIGN, *folders)
+
+
+def _call(*command, said=None):
+    env = environment.variables(OMP_NUM_THREADS="1", PYTHONPATH=str(ROOT))
+    done = subprocess.run(
+        list(map(str, command)), input=said, cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    if done.returncode:
+        last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+        raise Fault(f"{command[1]} {str(command[2])[:40].split(chr(10))[0]} stopped: {last}")
+    return done.stdout
+
+
+def _seal(place, keys):
+    """Put the keys into the autograder, under a name without otter's date and hash."""
+    (made,) = place.glob("autograder/*.zip")
+    target = place / "autograder" / f"{place.name}.zip"
+    with zipfile.ZipFile(made) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.namelist():
+            data = old.read(entry)
+            if entry == "otter_config.json":
+                config = json.loads(data)
+                config["plugins"] = [{"tools.judge.Judge": {"keys": keys}}]
+                data = json.dumps(config).encode()
+            new.writestr(entry, data)
+    made.unlink()
+    (place / "autograder" / "otter_config.json").unlink()

@@ -1,0 +1,137 @@
+"""What marks a homework: a plugin of otter, which works in otter's process, not in the notebook's.
+
+A student's notebook can rebind anything that is in its own process, so nothing there decides: the
+last cell writes the answers down, and here they are compared with the keys. The keys are taken off
+the disk before the notebook starts, and the results that it writes itself are never opened.
+"""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import otter.execute
+from otter.plugins import AbstractOtterPlugin
+from otter.test_files import GradingResults
+from otter.test_files.abstract_test import TestCase, TestCaseResult
+from otter.test_files.exception_test import ExceptionTestFile
+
+from helpers import exercise
+
+BEGIN, END = "<<answers", "answers>>"
+UNREAD = "Not yet: the notebook ended before its answers could be read."
+CONFIG = Path("../source/otter_config.json")
+RECORDER = """\
+def _answers(asked):
+    import json
+
+    def argument(value):
+        if isinstance(value, list):
+            return [argument(part) for part in value]
+        if isinstance(value, dict) and set(value) == {"tensor", "dtype", "shape"}:
+            import torch
+            flat = torch.tensor(value["tensor"], dtype=getattr(torch, value["dtype"]))
+            return flat.reshape(value["shape"])
+        if isinstance(value, dict):
+            return {name: argument(part) for name, part in value.items()}
+        return value
+
+    def plain(value):
+        if not isinstance(value, type) and callable(getattr(value, "tolist", None)):
+            value = value.tolist()
+        if isinstance(value, dict):
+            return {str(name): plain(part) for name, part in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(part) for part in value]
+        if isinstance(value, (set, frozenset)):
+            return sorted(map(str, value))
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        return float(value)
+
+    def answer(name, at):
+        try:
+            value = globals().get(name)
+            if not at:
+                return [plain(value)]
+            return [plain(value(*map(argument, args))) for args in at] if value else [None]
+        except BaseException as error:
+            return {"stopped": " ".join(f"{type(error).__name__}: {error}".split())[:200]}
+
+    return json.dumps({name: answer(name, at) for name, at in asked.items()})
+
+
+import json as _json
+print("<<answers" + _answers(_json.loads(%r)) + "answers>>")
+"""
+
+
+class Judge(AbstractOtterPlugin):
+    """Marks each question of a homework by its key; `plugin_config` has the keys."""
+
+    def before_grading(self, config):
+        self.keys = self.plugin_config["keys"]
+        CONFIG.write_text("{}", encoding="utf-8")
+        empty = SimpleNamespace(load=lambda _file: GradingResults([]))
+        otter.execute.pickle = empty  # what the notebook wrote could be anything
+
+    def before_execution(self, submission):
+        asked = json.dumps({key["name"]: key["at"] for key in self.keys})
+        cell = nbformat.v4.new_code_cell(RECORDER % asked, metadata={"homework": "answers"})
+        submission.cells.append(cell)
+        return submission
+
+    def after_grading(self, results):
+        answers = recorded(results.notebook)
+        results.results = {k["id"]: marked(k, answers.get(k["name"])) for k in self.keys}
+
+    def generate_report(self):
+        return "Marked by tools/judge.py."
+
+
+def recorded(notebook):
+    """The answers that the last cell wrote down, by name; {} if it did not come to that."""
+    cells = [c for c in notebook.cells if c.metadata.get("homework") == "answers"]
+    text = "".join(o.get("text", "") for c in cells[-1:] for o in c.outputs if "text" in o)
+    try:
+        found = json.loads(text.partition(BEGIN)[2].rpartition(END)[0])
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def line(key, answer):
+    """The line that the book's own check says to an answer as it was written down."""
+    if answer is None:
+        return UNREAD
+    if isinstance(answer, dict):
+        return f"Not yet: your answer stopped: {answer.get('stopped')}."
+    check = exercise(key["label"], tol=key["tol"], hint=key["hint"], **_form(key))
+    if key["kind"] != "function":
+        return check.line(answer[0])
+    if answer == [None] or len(answer) != len(key["at"]):
+        return check.line(None)
+    return check.line(lambda k: answer[k])
+
+
+def _form(key):
+    if key["kind"] != "function":
+        wrong = [(answer[0], said) for answer, said in key["wrong"]]
+        return {"kind": key["kind"], "truth": key["truth"][0], "wrong": wrong}
+    at = tuple((k,) for k in range(len(key["at"])))
+    wrong = [(values.__getitem__, said) for values, said in key["wrong"]]
+    return {"kind": "function", "at": at, "truth": key["truth"].__getitem__, "wrong": wrong}
+
+
+def marked(key, answer):
+    """The result of one question, as otter keeps it."""
+    try:
+        said = line(key, answer)
+    except Exception as error:  # an answer that cannot even be compared
+        said = f"Not yet: I could not read your answer: {type(error).__name__}."
+    right = said == "Right."
+    case = TestCase(key["id"], "", True, key["points"], None, None)
+    found = ExceptionTestFile(key["id"], "", [case])
+    found.test_case_results = [TestCaseResult(case, said, right)]
+    found.update_score(key["points"] if right else 0)
+    return found

@@ -1,0 +1,92 @@
+"""A homework as otter's master notebook: `otter assign` makes of it what students get.
+
+Its hidden tests hold no key and always fail: `tools/judge.py` marks, outside the notebook.
+"""
+
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
+
+from tools import repository
+from tools.homework import reseeded
+
+FETCH_OTTER = """\
+#@title Fetch otter, which says whether an answer has the form that is asked (on Colab)
+import importlib.util
+import subprocess
+import sys
+
+if not importlib.util.find_spec("otter"):
+    pip = [sys.executable, "-m", "pip", "install", "-q", "otter-grader==7.0.0"]
+    subprocess.run(pip, check=True)"""
+GRADER = """\
+#@title Begin
+import otter
+
+grader = otter.Notebook("{name}.ipynb")
+SEED = {seed}  # the data of this class"""
+HEAD = """\
+# {title}
+
+**{points} points, due on day {due} of the course.**
+Write each answer in place of `None` and run the cell; the next one says whether there is an answer.
+Whether it is right is found out when you have handed in, a function with arguments of its own.
+Before you do, restart the notebook and run all its cells once more.
+"""
+ASSIGNMENT = """\
+# ASSIGNMENT CONFIG
+name: {name}
+init_cell: false
+check_all_cell: false
+export_cell: false
+run_tests: false
+tests:
+  ok_format: false
+generate:
+  plugins:
+    - tools.judge.Judge"""
+PROMPT = '''\
+""" # BEGIN PROMPT
+{starter}
+""" # END PROMPT
+# BEGIN SOLUTION NO PROMPT
+{solution}
+# END SOLUTION'''
+HAS_FORM = '''\
+""" # BEGIN TEST CONFIG
+points: 0
+""" # END TEST CONFIG
+def test_there_is_an_answer({name}):
+    assert {name} is not None, "Your turn: replace None."'''
+IS_RIGHT = '''\
+""" # BEGIN TEST CONFIG
+hidden: true
+points: {points}
+""" # END TEST CONFIG
+def test_marked_outside_the_notebook({name}):
+    raise AssertionError("tools.judge marks it, outside the notebook")'''
+
+
+def notebook(homework, title, sections, seed, places):
+    """Otter's master notebook of one homework."""
+    name = homework.name
+    head = HEAD.format(title=title, points=homework.points, due=homework.due)
+    cells = [new_raw_cell(ASSIGNMENT.format(name=name)), new_markdown_cell(head)]
+    cells += [new_code_cell(repository.first_cell(repository.address()[0]))]
+    cells += [new_code_cell(FETCH_OTTER), new_code_cell(GRADER.format(name=name, seed=seed))]
+    for one in sections:
+        title = f"## [{one.title}]({places.address(one.page)})"
+        cells += [new_markdown_cell(title), new_code_cell(one.imports)]
+        cells += [new_code_cell(reseeded(one.setup, "SEED"))] * bool(one.setup)
+        cells += [cell for question in one.questions for cell in _cells(question)]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return new_notebook(cells=cells, metadata={"kernelspec": kernel})
+
+
+def _cells(question):
+    begin = f"# BEGIN QUESTION\nname: {question.id}\npoints: {question.points}"
+    cell = PROMPT.format(starter=question.starter, solution=question.solution)
+    yield from (new_raw_cell(begin), new_markdown_cell(question.prompt))
+    yield from (new_raw_cell("# BEGIN SOLUTION"), new_code_cell(cell))
+    yield from (new_raw_cell("# END SOLUTION"), new_raw_cell("# BEGIN TESTS"))
+    yield new_code_cell(HAS_FORM.format(name=question.name))
+    yield new_code_cell(IS_RIGHT.format(name=question.name, points=question.points))
+    yield from (new_raw_cell("# END TESTS"), new_raw_cell("# END QUESTION"))
