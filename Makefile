@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BOOK := $(PYTHON) book.py
 
-.PHONY: help book serve notebooks lab test lint pdf zip bench ledger install set-repository clean
+.PHONY: help book serve notebooks lab test lint pdf zip kit bench ledger install set-repository clean kit-student kit-instructor kit-grader kit-bank grade
 .DEFAULT_GOAL := help
 
 serve:
@@ -29,6 +29,24 @@ pdf:
 
 zip:
 	@$(BOOK) zip
+
+kit:
+	@$(BOOK) kit
+
+kit-student:
+	@$(BOOK) kit-student
+
+kit-instructor:
+	@$(BOOK) kit-instructor
+
+kit-grader:
+	@$(BOOK) kit-grader
+
+kit-bank:
+	@$(BOOK) kit-bank
+
+grade:
+	@$(BOOK) grade
 
 bench:
 	@$(BOOK) bench

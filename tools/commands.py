@@ -5,12 +5,15 @@ import re
 import shutil
 import sys
 import zipfile
+from functools import partial
 
 from tools import ROOT, console, environment, serve
 
 BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
 WORKERS = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
-SETTING = re.compile(r"(PORT|JOBS|URL)=(.*)")  # as make takes them, on every system
+SETTING = re.compile(
+    r"(PORT|JOBS|URL|COURSE|SEED|HW|IN)=(.*)"
+)  # as make takes them, on every system
 TAKES_WORDS = ("test", "set-repository")
 LEFT = ("_build", "build", "*.egg-info", ".pytest_cache", ".ruff_cache", ".hypothesis")
 TITLE = "Sharp Minima Can Generalize"
@@ -25,7 +28,7 @@ def main(arguments):
     os.environ.update(found.groups() for found in map(SETTING.fullmatch, rest) if found)
     words = [word for word in rest if not SETTING.fullmatch(word)]
     if name not in COMMANDS or (words and name not in TAKES_WORDS):
-        known = f"one of {', '.join(COMMANDS)}, and PORT=, JOBS= or URL= behind it"
+        known = f"one of {', '.join(COMMANDS)}, and PORT=, JOBS=, URL=, COURSE=, SEED=, HW= or IN="
         print(f"book.py needs {known}, got {' '.join(arguments)!r}.", file=sys.stderr)
         return 2
     try:
@@ -141,6 +144,25 @@ def zip_():
     print(f"_build/site.zip: {target.stat().st_size / 1e6:.1f} MB.")
 
 
+def kit(*parts):
+    """Pack a course into _build/kit: editions, homework, bank, … (COURSE=my.yml SEED=n)."""
+    prepare()
+    return environment.call("-m", "tools.kit", *parts)
+
+
+def only(part, words):
+    """The command that makes one part of the kit."""
+    command = partial(kit, part)
+    command.__doc__ = f"Of the kit, {words} only."
+    return command
+
+
+def grade():
+    """Mark the notebooks of a folder (HW=hw1 IN=folder)."""
+    prepare()
+    return environment.call("-m", "tools.kit_environment", "tools.grade")
+
+
 def bench():
     """Time the helpers beside their peers, print the tables."""
     prepare("requirements-bench.txt")
@@ -168,6 +190,12 @@ COMMANDS = {
     "lint": lint,
     "pdf": pdf,
     "zip": zip_,
+    "kit": kit,
+    "kit-student": only("student", "the class's chapters"),
+    "kit-instructor": only("instructor", "the teachers' chapters"),
+    "kit-grader": only("grader", "the homework and what marks it"),
+    "kit-bank": only("bank", "the questions for Canvas and Moodle"),
+    "grade": grade,
     "bench": bench,
     "ledger": ledger,
     "set-repository": set_repository,

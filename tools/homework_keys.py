@@ -37,7 +37,7 @@ def key(made, question, names, seed):
 
 
 def _answers(kind, at, truth, others, said):
-    pairs = [pair for pair in zip(others, said, strict=True) if None not in pair[0]]
+    pairs = [[other, text] for other, text in zip(others, said, strict=True) if None not in other]
     return {"kind": kind, "at": at, "truth": truth, "wrong": pairs}
 
 

@@ -59,3 +59,11 @@ def _call(*command):
         raise Fault("The kit needs the network once, to install otter, and it does not answer.")
     if done.returncode:
         raise Fault(f"The kit's environment was not made: {(said or ['pip failed'])[-1]}")
+
+
+if __name__ == "__main__":  # python -m tools.kit_environment tools.grade
+    try:
+        command = [python(), "-m", *sys.argv[1:]]
+    except Fault as fault:
+        sys.exit(str(fault))
+    sys.exit(subprocess.run(command, cwd=ROOT, check=False).returncode)

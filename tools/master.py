@@ -8,29 +8,27 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_
 from tools import repository
 from tools.homework import reseeded
 
-FETCH_OTTER = """\
-#@title Fetch otter, which says whether an answer has the form that is asked (on Colab)
-import importlib.util
-import subprocess
-import sys
-
-if not importlib.util.find_spec("otter"):
-    pip = [sys.executable, "-m", "pip", "install", "-q", "otter-grader==7.0.0"]
-    subprocess.run(pip, check=True)"""
-GRADER = """\
+BEGIN = """\
 #@title Begin
-import otter
+SEED = {seed}  # the data of this class
+try:
+    import otter
 
-grader = otter.Notebook("{name}.ipynb")
-SEED = {seed}  # the data of this class"""
+    grader = otter.Notebook("{name}.ipynb")
+except Exception:  # no otter, or a notebook of another name: what is handed in counts all the same
+    from types import SimpleNamespace
+
+    grader = SimpleNamespace(check=lambda question: "Nothing is checked here.")"""
 HEAD = """\
 # {title}
 
-**{points} points, due on day {due} of the course.**
-Write each answer in place of `None` and run the cell; the next one says whether there is an answer.
+**{points} points, due on day {due} of the course.**{rest}
+Write each answer in place of `None` and run the cell.
+With otter installed (`pip install otter-grader`) the next cell says whether there is an answer.
 Whether it is right is found out when you have handed in, a function with arguments of its own.
 Before you do, restart the notebook and run all its cells once more.
 """
+REST = "\nOf the same homework, but handed in on paper, with reasons: {names} ({points} points)."
 ASSIGNMENT = """\
 # ASSIGNMENT CONFIG
 name: {name}
@@ -68,17 +66,25 @@ def test_marked_outside_the_notebook({name}):
 def notebook(homework, title, sections, seed, places):
     """Otter's master notebook of one homework."""
     name = homework.name
-    head = HEAD.format(title=title, points=homework.points, due=homework.due)
+    head = HEAD.format(title=title, due=homework.due, **_points(homework))
     cells = [new_raw_cell(ASSIGNMENT.format(name=name)), new_markdown_cell(head)]
     cells += [new_code_cell(repository.first_cell(repository.address()[0]))]
-    cells += [new_code_cell(FETCH_OTTER), new_code_cell(GRADER.format(name=name, seed=seed))]
+    cells += [new_code_cell(BEGIN.format(name=name, seed=seed))]
     for one in sections:
         title = f"## [{one.title}]({places.address(one.page)})"
-        cells += [new_markdown_cell(title), new_code_cell(one.imports)]
-        cells += [new_code_cell(reseeded(one.setup, "SEED"))] * bool(one.setup)
+        given = [one.imports, reseeded(one.setup, "SEED")]
+        cells += [new_markdown_cell(title), *(new_code_cell(code) for code in given if code)]
         cells += [cell for question in one.questions for cell in _cells(question)]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return new_notebook(cells=cells, metadata={"kernelspec": kernel})
+
+
+def _points(homework):
+    """What this notebook is worth, and a line on what of the homework is not in it."""
+    here, paper = homework.by("otter"), homework.by("hand")
+    names = ", ".join(task.exercise.name for task in paper)
+    rest = REST.format(names=names, points=sum(t.points for t in paper)) if paper else ""
+    return {"points": sum(task.points for task in here), "rest": rest}
 
 
 def _cells(question):

@@ -6,10 +6,12 @@ Calls that stand alone (figures, sentences) are left out: they draw, and nothing
 
 import ast
 import builtins
+import textwrap
 
 from tools import needs, pages
 
 BUILT_IN = frozenset(dir(builtins))
+WIDTH = 88
 
 
 def cut(sources, wanted):
@@ -85,5 +87,14 @@ def imports(source, used):
     for node in pages.parse(source).body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             node.names = [n for n in node.names if (n.asname or n.name).split(".")[0] in used]
-            found += [ast.unparse(node)] if node.names else []
+            found += [_wrapped(ast.unparse(node))] if node.names else []
     return "\n".join(found)
+
+
+def _wrapped(line):
+    """A long import on several lines."""
+    before, after, names = line.partition(" import ")
+    if len(line) <= WIDTH or not after:
+        return line
+    filled = textwrap.fill(names, WIDTH - 4)
+    return f"{before}{after}(\n{textwrap.indent(filled, '    ')},\n)"

@@ -1,0 +1,305 @@
+"""Homework is marked by real runs of otter: what a notebook says of itself counts for nothing.
+
+Oracle: a table of scores typed in here, for submissions written as students would write them; the
+sentences for wrong answers are those that the authors of the exercises typed into the chapters.
+"""
+
+import json
+import math
+import re
+import subprocess
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+import yaml
+from filelock import FileLock
+
+from tools import ROOT, course, grader, kit_environment, whole_book
+
+pytestmark = pytest.mark.slow
+
+SEED = "271828"  # of this test; a teacher's own is in no commit
+SECONDS = 400  # for one submission on a busy machine; the endless loop gets less
+COURSE = {
+    "title": "A short course",
+    "points": 9,
+    "most_minutes_a_week": 2000,
+    "meetings": [
+        {
+            "title": "All of it",
+            "day": 1,
+            "minutes": 90,
+            "chapters": [
+                *("meaning/curvature", "meaning/eps_sharpness"),
+                *("argument/rectifier_symmetry", "argument/eps_sharpness_at_will"),
+            ],
+            "homework": {
+                "due": 8,
+                "points": 9,
+                "exercises": [
+                    {"label": "ex-will-alpha", "points": 2, "marked": "by otter"},
+                    {"label": "ex-will-other", "points": 3, "marked": "by otter"},
+                    {"label": "balance-each-unit", "points": 4, "marked": "by otter"},
+                ],
+            },
+        }
+    ],
+}
+ALPHA, OTHER, BALANCE = "ex_will_alpha", "ex_will_other", "balance_each_unit"
+POINTS = {ALPHA: 2, OTHER: 3, BALANCE: 4}
+
+# Answers as a student types them. The network of the first two has the data of the class.
+RIGHT = {
+    ALPHA: "alpha_answer = 0.02 / theta['theta1'].norm().item()",
+    OTHER: "alpha_other = theta['theta2'].norm().item() / 0.1",
+    BALANCE: """\
+def balance(theta1, theta2):
+    c = (theta2.norm(dim=1) / theta1.norm(dim=0)) ** 0.5
+    return theta1 * c, theta2 / c[:, None]""",
+}
+NOT_BALANCED = """\
+def balance(theta1, theta2):
+    return theta1, theta2"""
+SWAPPED = """\
+def balance(theta1, theta2):
+    c = theta2.norm(dim=1) / theta1.norm(dim=0)
+    return theta1 * c, theta2 / c[:, None]"""
+WHOLE_LAYERS = """\
+def balance(theta1, theta2):
+    c = (theta2.norm() / theta1.norm()) ** 0.5
+    return theta1 * c, theta2 / c"""
+NOT_UNDONE = """\
+def balance(theta1, theta2):
+    return theta1 / theta1.norm(dim=0), theta2 / theta2.norm(dim=1, keepdim=True)"""
+WRONG = {ALPHA: "alpha_answer = 0.5", OTHER: "alpha_other = 3", BALANCE: NOT_BALANCED}
+LISTED = {  # every wrong answer that the chapters list, with a part of its sentence
+    "listed 1": {
+        ALPHA: ("alpha_answer = theta['theta1'].norm().item() / 0.02", "that is the reciprocal"),
+        OTHER: ("alpha_other = 0.1 / theta['theta2'].norm().item()", "that is the reciprocal"),
+        BALANCE: (SWAPPED, "you forgot the root"),
+    },
+    "listed 2": {
+        ALPHA: ("alpha_answer = 0.02 * theta['theta1'].norm().item()", "you multiplied"),
+        OTHER: ("alpha_other = 0.1 / theta['theta1'].norm().item()", "kills the first layer"),
+        BALANCE: (WHOLE_LAYERS, "you balanced the two layers as wholes"),
+    },
+    "listed 3": {
+        ALPHA: ("alpha_answer = 0.02 / theta['theta2'].norm().item()", "the second layer"),
+        OTHER: ("alpha_other = theta['theta1'].norm().item() / 0.1", "length of the first layer"),
+        BALANCE: (NOT_UNDONE, "the norms are equal, and the function changed"),
+    },
+    "listed 4": {
+        ALPHA: ("alpha_answer = 0.02 / theta['theta1'].abs().max().item()", "the largest entry"),
+    },
+}
+REBIND = """\
+import builtins, math, sys
+import numpy, torch
+import helpers.live._answers, helpers.live._exercises
+
+yes = lambda *a, **k: True
+math.isclose = numpy.isclose = numpy.allclose = torch.allclose = torch.equal = yes
+helpers.exercise = helpers.live._exercises.exercise = lambda *a, **k: yes
+helpers.live._exercises.Exercise.line = lambda self, answer: "Right."
+helpers.live._answers.same = helpers.live._answers.read = yes
+torch.Tensor.__eq__ = torch.Tensor.__sub__ = yes
+check_alpha = check_other = check_balance = yes
+builtins.abs = lambda x: 0
+"""
+FORGE = """\
+import glob, re
+import otter.execute.checker, otter.test_files, otter.check.notebook
+from otter.test_files import GradingResults
+
+class Best(float):
+    __eq__ = __lt__ = __le__ = __ge__ = lambda self, other: True
+    __sub__ = __rsub__ = lambda self, other: 0.0
+    __hash__ = None
+
+alpha_answer = alpha_other = Best(1)
+for kind in otter.test_files.TestFile.__subclasses__():
+    kind.score = kind.grade = kind.passed_all = 99
+otter.execute.Checker.get_results = staticmethod(lambda: [])
+GradingResults.total = 99
+"""
+SPY = """\
+import glob, json, os, re
+told = ""
+for place in ("../**/*", "./**/*", "../../**/*.json"):
+    for path in glob.glob(place, recursive=True):
+        if os.path.isfile(path) and os.path.getsize(path) < 10**6:
+            told += open(path, errors="replace").read()
+key = re.search(r'ex-will-alpha.*?"truth": \\[([-0-9.e]+)\\]', told, re.S)
+alpha_answer = float(key[1]) if key else None
+"""
+SCORES = {
+    "right": (2, 3, 4),
+    "wrong": (0, 0, 0),
+    "empty": (0, 0, 0),
+    "crash": (2, 0, 4),
+    "wrong type": (0, 0, 0),
+    "a string that means one number": (2, 3, 4),
+    "check cells deleted": (2, 3, 4),
+    "nothing but the answers": (0, 0, 0),
+    "rebinds": (0, 0, 0),
+    "forges": (0, 0, 0),
+    "spies": (0, 0, 0),
+    "ends the kernel": None,
+    "endless loop": None,
+    **dict.fromkeys(LISTED, (0, 0, 0)),
+}
+
+
+@pytest.fixture(scope="module")
+def homework(tmp_path_factory):
+    """The folder of one homework, as `make kit-grader` writes it."""
+    folder = tmp_path_factory.mktemp("grader")
+    path = folder / "course.yml"
+    path.write_text(yaml.safe_dump(COURSE | {"left_out": left_out()}), encoding="utf-8")
+    with FileLock(ROOT / "_build" / "kit-env.lock"):
+        kit_environment.python()
+    kit = SimpleNamespace(course=course.read(path), book=whole_book.read_book(), seed=SEED)
+    grader.write(kit, folder)
+    return folder / "hw1"
+
+
+def left_out():
+    return sorted(set(course.shelf().chapters) - set(COURSE["meetings"][0]["chapters"]))
+
+
+def student(homework):
+    return nbformat.read(homework / "student" / "hw1.ipynb", as_version=4)
+
+
+def answered(homework, answers, before=""):
+    """The student's notebook with `answers` in place of its starters, and `before` above them."""
+    made = student(homework)
+    starters = [c for c in made.cells if "otter_answer_cell" in c.metadata.get("tags", [])]
+    for cell, question in zip(starters, POINTS, strict=True):
+        cell.source = answers.get(question, cell.source)
+    if before:
+        at = made.cells.index(starters[0])
+        made.cells.insert(at, nbformat.v4.new_code_cell(before))
+    return made
+
+
+def submissions(homework):
+    """Each submission as a notebook."""
+    crash = {**RIGHT, OTHER: "alpha_other = 1 / 0"}
+    odd = {ALPHA: "alpha_answer = print", OTHER: "alpha_other = [3, {}]", BALANCE: "balance = 7"}
+    spelled = {ALPHA: "alpha_answer = str(0.02 / theta['theta1'].norm().item())"}
+    bare = answered(homework, RIGHT)
+    bare.cells = [c for c in bare.cells if "otter_answer_cell" in c.metadata.get("tags", [])][:2]
+    deleted = answered(homework, RIGHT)
+    deleted.cells = [c for c in deleted.cells if not c.source.startswith("grader.check")]
+    found = {
+        "right": answered(homework, RIGHT),
+        "wrong": answered(homework, WRONG),
+        "empty": student(homework),
+        "crash": answered(homework, crash),
+        "wrong type": answered(homework, odd),
+        "a string that means one number": answered(homework, RIGHT | spelled),
+        "check cells deleted": deleted,
+        "nothing but the answers": bare,
+        "rebinds": answered(homework, WRONG, REBIND),
+        "forges": answered(homework, WRONG | {ALPHA: "", OTHER: ""}, FORGE),
+        "spies": answered(homework, WRONG | {ALPHA: ""}, SPY),
+        "ends the kernel": answered(homework, RIGHT, "import os; os._exit(0)"),
+        "endless loop": answered(homework, RIGHT, "while True:\n    pass"),
+    }
+    listed = {name: {q: code for q, (code, _) in row.items()} for name, row in LISTED.items()}
+    return found | {name: answered(homework, WRONG | row) for name, row in listed.items()}
+
+
+GRADE = """\
+import json, sys
+from tools import grade
+print(json.dumps(grade.grade(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+"""
+
+
+def marked(homework, path, seconds):
+    """What tools/grade.py says, in the kit's environment: ({question: row}, a sentence)."""
+    autograder = homework / "autograder" / "hw1.zip"
+    command = [kit_environment.PYTHON, "-c", GRADE, path, autograder, str(seconds)]
+    done = subprocess.run(
+        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def marks(homework, tmp_path_factory):
+    """What each submission gets, two at a time."""
+    folder, made = tmp_path_factory.mktemp("submissions"), submissions(homework)
+    paths = {name: folder / f"{name.replace(' ', '_')}.ipynb" for name in made}
+    for name, path in paths.items():
+        nbformat.write(made[name], path)
+    with ThreadPoolExecutor(2) as pool:
+        limits = {name: 45 if name == "endless loop" else SECONDS for name in paths}
+        jobs = {name: pool.submit(marked, homework, paths[name], limits[name]) for name in paths}
+        return {name: job.result() for name, job in jobs.items()}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_a_submission_gets_the_points_of_the_table(marks, name):
+    rows, stopped = marks[name]
+    if SCORES[name] is None:
+        assert rows == {} and stopped
+        return
+    assert stopped == ""
+    assert tuple(rows[question][0] for question in POINTS) == SCORES[name]
+    assert {question: row[1] for question, row in rows.items()} == POINTS
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_a_listed_wrong_answer_is_told_what_went_wrong(marks, name):
+    rows, _ = marks[name]
+    for question, (_, sentence) in LISTED[name].items():
+        assert sentence in rows[question][2]
+
+
+def test_what_is_stopped_is_said_in_a_sentence(marks):
+    assert marks["endless loop"][1] == (
+        "It ran longer than 45 seconds and was stopped: look for a loop that never ends."
+    )
+    assert re.match(r"It could not be run: .*died", marks["ends the kernel"][1], re.I)
+
+
+def test_an_answer_of_no_use_is_told_why(marks):
+    said = {name: [row[2] for row in marks[name][0].values()] for name in ("empty", "crash")}
+    assert set(said["empty"]) == {"Your turn: replace None."}
+    assert said["crash"] == ["Right.", "Your turn: replace None.", "Right."]
+    odd = [row[2] for row in marks["wrong type"][0].values()]
+    assert all(line.startswith(("Not yet: ", "I need ")) for line in odd)
+
+
+def test_a_student_gets_no_key_no_hidden_test_and_no_seed(homework):
+    text = json.dumps(student(homework), ensure_ascii=False)
+    config = json.loads(
+        zipfile.ZipFile(homework / "autograder" / "hw1.zip").read("otter_config.json")
+    )
+    (judge,) = config["plugins"]
+    keys = judge["tools.judge.Judge"]["keys"]
+    assert [key["label"] for key in keys] == [q.replace("_", "-") for q in POINTS]
+    for key in keys:
+        assert key["hint"] not in text
+        assert not [sentence for _, sentence in key["wrong"] if sentence in text]
+    for truth in (keys[0]["truth"][0], keys[1]["truth"][0]):
+        assert f"{truth:.6g}"[:6] not in text
+    assert SEED not in text
+    assert "exercise(" not in text and "hidden=True" not in text and "marked_out" not in text
+    assert "brentq" not in text  # what only the key needs
+
+
+def test_the_class_has_data_of_its_own(homework):
+    config = json.loads(
+        zipfile.ZipFile(homework / "autograder" / "hw1.zip").read("otter_config.json")
+    )
+    keys = config["plugins"][0]["tools.judge.Judge"]["keys"]
+    the_books = 0.0055552783458149  # as the chapter's own seed gives it
+    assert not math.isclose(keys[0]["truth"][0], the_books, rel_tol=0.01)
+    assert len(keys[2]["at"]) == 6  # three with other seeds, and these with other entries

@@ -1,0 +1,191 @@
+"""`make kit` writes all of a course or nothing, runs no chapter, and says what is older than what.
+
+Oracle: files and sentences as a teacher meets them, typed in here; the site's own copies of its
+sources; the reader's edition, which the instructor's must contain cell for cell.
+"""
+
+import re
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+
+from tools import (
+    ROOT,
+    commands,
+    course,
+    editions,
+    kit,
+    kit_editions,
+    pages,
+    student,
+    syllabus,
+    whole_book,
+)
+from tools.places import Fault
+
+
+@pytest.fixture(scope="module")
+def whole():
+    shelf = course.shelf()
+    return kit.Kit(course.read(book=shelf), whole_book.read_book(), shelf, "1")
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """Three parts in place of the real ones: two that write, and one that cannot."""
+
+    def write(given, path):
+        (path if path.suffix else path / "a.txt").write_text(f"made of {given.seed}")
+
+    def stop(_given, path):
+        write(_given, path)
+        raise Fault("The third part needs more than it got.")
+
+    monkeypatch.setattr(
+        kit, "import_module", lambda name: SimpleNamespace(write=write, stop=stop), raising=True
+    )
+    made = {"one": ("x:write", False), "two.md": ("x:write", False), "three": ("x:stop", False)}
+    monkeypatch.setattr(kit, "PARTS", made | {"four": ("x:write", True)})
+
+
+def given(seed="7", older=""):
+    return SimpleNamespace(seed=seed, older=older)
+
+
+def texts(folder):
+    return {p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*.*")}
+
+
+def test_parts_are_made_beside_one_another_and_replace_those_that_are_there(tmp_path, parts):
+    target = tmp_path / "kit"
+    (target / "one").mkdir(parents=True)
+    (target / "one" / "old.txt").touch()
+    seconds = kit.build(given(), ["one", "two.md"], target)
+    assert list(seconds) == ["one", "two.md"]
+    assert texts(target) == {"one/a.txt": "made of 7", "two.md": "made of 7"}
+    assert [path.name for path in tmp_path.iterdir()] == ["kit"]
+
+
+def test_a_part_that_stops_leaves_everything_as_it_was(tmp_path, parts):
+    target = tmp_path / "kit"
+    kit.build(given(), ["one"], target)
+    with pytest.raises(Fault, match="The third part needs more than it got"):
+        kit.build(given("8"), ["one", "two.md", "three"], target)
+    assert texts(target) == {"one/a.txt": "made of 7"}
+    assert [path.name for path in tmp_path.iterdir()] == ["kit"]
+
+
+def test_what_needs_the_site_says_which_source_is_newer(tmp_path, parts):
+    with pytest.raises(Fault) as caught:
+        kit.build(given(older="book/map.md"), ["four"], tmp_path / "kit")
+    assert str(caught.value) == "_build/html is older than book/map.md: run make book first."
+    kit.build(given(), ["four"], tmp_path / "kit")
+
+
+def test_a_site_is_older_when_its_copy_of_a_source_differs(tmp_path, monkeypatch, whole):
+    monkeypatch.setattr(kit, "SITE", tmp_path)
+    fresh = kit.Kit(whole.course, whole.book, whole.shelf)
+    for page in whole.book.pages.values():
+        path = tmp_path / "_sources" / page.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((ROOT / page.name).read_bytes())
+    assert fresh.older == ""
+    (tmp_path / "_sources" / "book" / "notation.md").write_text("as it was")
+    assert kit.Kit(whole.course, whole.book, whole.shelf).older == "book/notation.md"
+
+
+def test_a_seed_is_the_one_given_or_that_of_the_grader_there_or_a_new_one(tmp_path):
+    assert kit.seed("31", tmp_path) == "31"
+    first, second = kit.seed("", tmp_path), kit.seed("", tmp_path)
+    assert first.isdigit() and first != second
+    (tmp_path / "grader").mkdir()
+    (tmp_path / "grader" / "seed.txt").write_text("99\n")
+    assert kit.seed("", tmp_path) == "99"
+
+
+def test_every_part_can_be_made_alone_and_is_what_it_says():
+    folders = {name for name in kit.PARTS if "." not in name}
+    alone = {name.removeprefix("kit-") for name in commands.COMMANDS if name.startswith("kit-")}
+    assert {"student", "instructor", "grader", "bank"} <= folders & alone
+    for place, _ in kit.PARTS.values():
+        module, _, function = place.partition(":")
+        assert callable(getattr(kit.import_module(module), function))
+    assert set(kit.FOR_TEACHERS) <= set(kit.PARTS)
+
+
+def test_the_syllabus_has_every_meeting_and_what_it_asks_of_a_student(whole):
+    text = syllabus.text(whole.course, whole.shelf, whole.book.places)
+    for meeting in whole.course.meetings:
+        assert f"| {meeting.number}. {meeting.title} | {meeting.day} |" in text
+        for name in meeting.chapters:
+            assert f"/book/{name}.html)" in text
+    spent = [row.split(" | ") for row in re.findall(r"^\| (\d+ \| \d+ .*) \|$", text, re.M)]
+    assert [row[:4] + [str(sum(map(int, row[1:4])))] for row in spent] == spent
+    assert spent[0] == ["1", "180", "185", "70", "435"]
+    assert "](../" not in text
+
+
+@pytest.fixture(scope="module")
+def noted(whole):
+    """(page, the instructor's edition, the reader's) of one chapter with graded homework."""
+    page = whole.book.pages["book/argument/eps_sharpness_at_will"]
+    tasks = {t.label: t for hw in whole.course.homeworks for t in hw.tasks}
+    reader = editions.edition(page, whole.book, "reader")
+    made = editions.edition(page, whole.book, "reader")
+    trains = {"ex-will-alpha": "Reaching [it](../map.md)."}
+    return page, kit_editions.noted(page, made, whole.book, tasks, trains), reader
+
+
+def notes(made):
+    return [c.source for c in made.cells if c.source.startswith("> **For teachers.**")]
+
+
+def test_the_instructors_edition_is_the_readers_and_notes(noted):
+    page, made, reader = noted
+    ours = [c.source for c in made.cells if c.source not in notes(made)]
+    assert ours == [c.source for c in reader.cells]
+    assert len(notes(made)) == 1 + 1 + len([*pages.starters(page)])
+    assert made.metadata["edition"]["name"] == "instructor"
+    nbformat.validate(made)
+
+
+def test_a_note_says_minutes_points_slips_and_how_to_mark(noted):
+    page, made, _ = noted
+    _head, question, first, other, _slope = notes(made)
+    (data,) = (d for _, c in page.markdown() for d in c.metadata.get("predict", ()))
+    assert "Right: B." in question and all(
+        f"{k}: {v}" in question for k, v in data["feedback"].items()
+    )
+    assert first.startswith(
+        "> **For teachers.** Warm-up, 5 minutes. It trains: Reaching [it](https:"
+    )
+    assert "> - `lengths['theta1'] / 0.02`: that is the reciprocal" in first
+    assert "look for each of these steps" in first and "On the boundary this distance" in first
+    assert "Core, 10 minutes, 3 points, marked by otter." in other
+    assert "Otter marks it: all points or none" in other
+
+
+def test_typical_slips_are_read_from_every_check_of_the_book(whole):
+    for page in whole.book.notebooks():
+        found = kit_editions.typical(page)
+        assert {label for label, _, _ in pages.starters(page)} == set(found)
+        for label, pairs in found.items():
+            assert len(pairs) >= 1 or label == "ex-lipschitz-pair", label
+
+
+def test_the_students_edition_has_no_note_and_no_solution(whole, tmp_path, monkeypatch):
+    one = whole.book.pages["book/meaning/volume"]
+    monkeypatch.setattr(type(whole.book), "notebooks", lambda self: [one])
+    kit_editions.students(whole, tmp_path)
+    kit_editions.instructors(whole, tmp_path / "teachers")
+    text = (tmp_path / "meaning" / "volume.ipynb").read_text("utf-8")
+    assert "For teachers" not in text and "solution-start" not in text
+    assert student.CHECKS in text
+    assert "For teachers" in (tmp_path / "teachers" / "meaning" / "volume.ipynb").read_text("utf-8")
+
+
+def test_a_course_that_is_wrong_stops_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(kit, "build", lambda *_: pytest.fail("it was built"))
+    with pytest.raises(Fault, match=r"^COURSE needs the path of a course file, got .+: no such"):
+        kit.main(["bank"], {"COURSE": str(tmp_path / "my.yml")})
