@@ -6,6 +6,7 @@ sentences for wrong answers are those that the authors of the exercises typed in
 
 import json
 import math
+import os
 import re
 import subprocess
 import zipfile
@@ -110,9 +111,7 @@ check_alpha = check_other = check_balance = yes
 builtins.abs = lambda x: 0
 """
 FORGE = """\
-import glob, re
-import otter.execute.checker, otter.test_files, otter.check.notebook
-from otter.test_files import GradingResults
+from otter.execute import Checker
 
 class Best(float):
     __eq__ = __lt__ = __le__ = __ge__ = lambda self, other: True
@@ -120,10 +119,15 @@ class Best(float):
     __hash__ = None
 
 alpha_answer = alpha_other = Best(1)
-for kind in otter.test_files.TestFile.__subclasses__():
-    kind.score = kind.grade = kind.passed_all = 99
-otter.execute.Checker.get_results = staticmethod(lambda: [])
-GradingResults.total = 99
+honest = Checker.get_results
+
+def best():
+    files = list(honest())
+    for file in files:
+        file.update_score(4)
+    return files
+
+Checker.get_results = best
 """
 SPY = """\
 import glob, json, os, re
@@ -132,7 +136,7 @@ for place in ("../**/*", "./**/*", "../../**/*.json"):
     for path in glob.glob(place, recursive=True):
         if os.path.isfile(path) and os.path.getsize(path) < 10**6:
             told += open(path, errors="replace").read()
-key = re.search(r'ex-will-alpha.*?"truth": \\[([-0-9.e]+)\\]', told, re.S)
+key = re.search(r'ex-will-alpha.*?"truth": \\[\\s*([-0-9.e]+)\\s*\\]', told, re.S)
 alpha_answer = float(key[1]) if key else None
 """
 SCORES = {
@@ -260,6 +264,21 @@ def test_a_listed_wrong_answer_is_told_what_went_wrong(marks, name):
     rows, _ = marks[name]
     for question, (_, sentence) in LISTED[name].items():
         assert sentence in rows[question][2]
+
+
+def test_otters_own_command_gives_the_same_marks(homework, tmp_path):
+    nbformat.write(answered(homework, RIGHT | {OTHER: WRONG[OTHER]}), tmp_path / "one.ipynb")
+    autograder = homework / "autograder" / "hw1.zip"
+    command = ["-m", "otter", "run", "one.ipynb", "-a", autograder, "-o", tmp_path, "--no-logo"]
+    subprocess.run(
+        [str(kit_environment.PYTHON), *map(str, command)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+    )
+    rows = json.loads((tmp_path / "results.json").read_text("utf-8"))["tests"]
+    assert {r["name"]: r["score"] for r in rows if "score" in r} == {ALPHA: 2, OTHER: 0, BALANCE: 4}
 
 
 def test_what_is_stopped_is_said_in_a_sentence(marks):
