@@ -15,6 +15,7 @@ from tools import (
     commands,
     course,
     editions,
+    guide,
     kit,
     kit_editions,
     pages,
@@ -178,11 +179,15 @@ def test_the_students_edition_has_no_note_and_no_solution(whole, tmp_path, monke
     one = whole.book.pages["book/meaning/volume"]
     monkeypatch.setattr(type(whole.book), "notebooks", lambda self: [one])
     kit_editions.students(whole, tmp_path)
-    kit_editions.instructors(whole, tmp_path / "teachers")
+    teachers = tmp_path / "teachers"
+    teachers.mkdir()
+    kit_editions.instructors(whole, teachers)
     text = (tmp_path / "meaning" / "volume.ipynb").read_text("utf-8")
     assert "For teachers" not in text and "solution-start" not in text
     assert student.CHECKS in text
-    assert "For teachers" in (tmp_path / "teachers" / "meaning" / "volume.ipynb").read_text("utf-8")
+    assert "For teachers" in (teachers / "meaning" / "volume.ipynb").read_text("utf-8")
+    block = guide.BLOCK.search(whole.book.pages[guide.GUIDE].text())[1].strip().split("\n")[0]
+    assert block[:60].lstrip(": ") in (teachers / "guide.md").read_text("utf-8")
 
 
 def test_a_course_that_is_wrong_stops_before_anything_is_written(tmp_path, monkeypatch):

@@ -40,17 +40,18 @@ def questions(book, shelf, own=OWN):
 
 
 def predicted(page, book):
-    """The questions of a page's Predict cells."""
+    """The questions of a page's Predict cells, and of its self-test."""
     name = page.name.removesuffix(".ipynb")
     here = Here(name, book.places, book.works, {}, student.EVERY_FOLD)
+    label, found = f"predict-{name.removeprefix('book/').replace('/', '-')}", []
     for _, cell in page.markdown():
         text = re.sub(r"^#+ .*$", "", ANSWER.sub("", cell.source), flags=re.M)
+        stems = LISTS.split(text)
         given = cell.metadata.get("predict", [])
-        for at, (data, found) in enumerate(zip(given, LISTS.finditer(text)), 1):
-            before = LISTS.split(text)[at - 1]
-            options = tuple(_option(*row, data, here) for row in CHOICE.findall(found[0]))
-            label = f"predict-{name.removeprefix('book/').replace('/', '-')}-{at}"
-            yield Question(label, plain(before, here), options)
+        for stem, choices, data in zip(stems, LISTS.findall(text), given):
+            options = tuple(_option(*row, data, here) for row in CHOICE.findall(choices))
+            found.append(Question(f"{label}-{len(found) + 1}", plain(stem, here), options))
+    return found
 
 
 def _option(letter, text, data, here):

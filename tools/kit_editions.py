@@ -10,12 +10,11 @@ import re
 
 from nbformat.v4 import new_markdown_cell
 
-from tools import ROOT, editions, pages, stills
+from tools import ROOT, editions, guide, pages, stills
 from tools.exercise_index import exercises
 from tools.places import Fault
 from tools.plain import Here, inline
 
-GUIDE = "book/teach/guide"
 TRAINS = re.compile(r"^\| \{ref\}`[^`<]*<([\w-]+)>` \| (.+?) \|$", re.M)
 NOTE = "> **For teachers.** "
 HEAD = f"{NOTE}This is the instructor's edition: keep it from your class."
@@ -33,9 +32,10 @@ def students(kit, folder):
 
 
 def instructors(kit, folder):
-    """Write the instructor's edition of every chapter."""
+    """Write the instructor's edition of every chapter, and of the guide."""
+    (folder / "guide.md").write_text(guide.for_instructor(kit.book), encoding="utf-8")
     tasks = {task.label: task for hw in kit.course.homeworks for task in hw.tasks}
-    trains = dict(TRAINS.findall(kit.book.pages[GUIDE].text())) if GUIDE in kit.book.pages else {}
+    trains = dict(TRAINS.findall(kit.book.pages[guide.GUIDE].text()))
     _write(kit, folder, "reader", lambda page, made: noted(page, made, kit.book, tasks, trains))
 
 

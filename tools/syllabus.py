@@ -1,6 +1,6 @@
 """The course on a page to paste: what is read, shown, set and due, with minutes and points."""
 
-from tools import course_rules
+from tools.guide import workload
 
 HEAD = """\
 # {title}
@@ -22,7 +22,7 @@ def text(course, shelf, places):
     rows = [_row(meeting, shelf, places) for meeting in course.meetings]
     rows += [f"| | | | {title} | day {due} | {points} |" for title, due, points in course.also]
     goals = [_goals(meeting, shelf) for meeting in course.meetings]
-    parts = [head + "\n".join(rows), "## Week by week", _weeks(course, shelf), *goals]
+    parts = [head + "\n".join(rows), "## Week by week", workload(course), *goals]
     return "\n\n".join(parts) + "\n"
 
 
@@ -39,25 +39,6 @@ def _row(meeting, shelf, places):
 def _link(name, shelf, places):
     one = shelf.chapters[name]
     return f"[{one.short}]({places.address(one.name)}) ({one.minutes[0]} min)"
-
-
-def _weeks(course, shelf):
-    lines = ["| week | meetings | reading | homework | minutes in all |", "|---|---|---|---|---|"]
-    for week, meetings in _by_week(course).items():
-        spent = [sum(m.minutes for m in meetings)]
-        spent += [sum(shelf.chapters[n].minutes[0] for m in meetings for n in m.chapters)]
-        tasks = [t for m in meetings if m.homework for t in m.homework.tasks]
-        spent += [sum(task.exercise.minutes for task in tasks)]
-        lines.append(f"| {week} | {' | '.join(map(str, [*spent, sum(spent)]))} |")
-    return "\n".join(lines)
-
-
-def _by_week(course):
-    found = {}
-    for meeting in course.meetings:
-        week = (meeting.day - 1) // course_rules.A_WEEK + 1
-        found.setdefault(week, []).append(meeting)
-    return found
 
 
 def _goals(meeting, shelf):
