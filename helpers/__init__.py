@@ -40,6 +40,7 @@ GROUPS = {
     "measures._lanczos": ("Eigen", "lanczos"),
     "measures._workers": (),
     "measures._products": ("gradient", "hvp", "hessian_operator", "dense_hessian"),
+    "measures._each": (),
     "measures._curvature": ("top_eigenvalues", "spectral_norm", "trace", "Estimate"),
     "measures._gauss_newton": ("layer_traces", "gauss_newton_operator"),
     "measures._spectrum": ("Density", "spectral_density", "trace_plus"),

@@ -13,7 +13,7 @@ from random_nets import DEVICES, law, off
 from scipy.sparse.linalg import eigsh
 
 from helpers import lanczos
-from helpers.measures._lanczos import relative
+from helpers.measures._lanczos import krylov, relative
 
 
 def matrix(eigenvalues, seed, device="cpu", dtype=torch.float64):
@@ -77,11 +77,41 @@ def test_an_eigenvalue_near_zero_is_asked_for_a_hundredth_of_the_largest():
     assert size.tolist() == pytest.approx([0.1, 10.0])
 
 
-def test_a_repeated_eigenvalue_is_seen_once_from_one_start():
-    H, start = matrix([5.0, 5.0, 5.0, 1.0, 0.0], 1)
-    eigen = lanczos(lambda v: H @ v, start, 2)
-    assert eigen.values.tolist() == pytest.approx([5, 1])  # the limit that the docstring states
-    assert float(eigen.residuals.max()) < 1e-12  # each is an eigenvalue, none is missing at the top
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@law(25)
+@given(seed=st.integers(0, 10**6), data=st.data())
+def test_each_eigenvalue_comes_as_often_as_it_is_repeated(dtype, seed, data):
+    """Copies of three values in a spectrum that decays, is even, or has two signs."""
+    n, k = data.draw(st.sampled_from([7, 30, 90])), data.draw(st.integers(2, 6))
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.rand(n, generator=generator, dtype=torch.float64)
+    values = values ** data.draw(st.sampled_from([1, 4])) - data.draw(st.sampled_from([0, 0.4]))
+    for value in (1.0, 0.8, 0.5):
+        values[torch.randperm(n, generator=generator)[: data.draw(st.integers(0, 3))]] = value
+    H, start = matrix(values.tolist(), seed, dtype=dtype)
+    eigen = lanczos(lambda v: H @ v, start, k, tol=1e-3)
+    assert eigen.converged
+    assert eigen.products <= n
+    truth = values.sort(descending=True).values[:k]
+    assert float((eigen.values - truth).abs().max()) < 3e-3 * float(values.abs().max())
+    assert off(eigen.vectors.T @ eigen.vectors, torch.eye(k)) < 1e-4
+
+
+def test_without_products_for_a_second_look_nothing_is_said_to_have_converged():
+    H, start = matrix([5.0, 5.0, 5.0, *np.linspace(0, 1, 60).tolist()], 1)
+    short = lanczos(lambda v: H @ v, start, 2, max_products=12)
+    assert not short.converged
+    assert lanczos(lambda v: H @ v, start, 2).values.tolist() == pytest.approx([5, 5])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_ritz_value_leaves_the_spectrum_once_the_space_is_exhausted(dtype):
+    H, start = matrix([40.0, 3.0, 1e-3, *[0.0] * 50], 3, dtype=dtype)
+    for Q, T, _ in krylov(lambda v: H @ v, start, 50):
+        values = torch.linalg.eigvalsh(T)
+        assert float(values[0]) > -1e-4
+        assert float(values[-1]) < 40.001
+        assert off(Q @ Q.T, torch.eye(len(Q))) < 1e-4
 
 
 def test_a_start_without_the_top_eigenvector_misses_it_and_a_random_one_does_not():

@@ -6,7 +6,7 @@ Oracle: the loss on the whole data as one tensor, which shares no code with the 
 import pytest
 import torch
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from helpers import (
     cross_entropy,
@@ -15,8 +15,10 @@ from helpers import (
     flatten,
     functional,
     gradient,
+    hs_description_length,
     hvp,
     init_net,
+    local_entropy,
     over_loader,
     relu_net,
     top_eigenvalues,
@@ -120,7 +122,7 @@ def test_empty_and_non_finite_data_are_refused():
         over_loader(relu_net, [])
     bad = X.clone()
     bad[20, 1] = float("nan")
-    with refused("NaN or infinite entries in batch 2"):
+    with refused("batch 2 of over_loader needs finite data, got NaN or infinite entries in X"):
         over_loader(relu_net, loader(bad))
 
 
@@ -146,3 +148,96 @@ def test_dropout_in_training_mode_is_refused_and_dropout_at_rest_is_not():
     with refused("got Dropout at 1 in training mode"):
         functional(module)
     functional(module.eval())
+
+
+def moving(change):
+    """Two passes over one batch of images; the second is changed."""
+
+    class Moving:
+        passes = 0
+
+        def __iter__(self):
+            self.passes += 1
+            images = torch.arange(48.0, dtype=torch.float64).reshape(4, 1, 3, 4)
+            yield change(images, Y[:4].clone()) if self.passes > 1 else (images, Y[:4].clone())
+
+    return Moving()
+
+
+CHANGES = {
+    "flipped": lambda X, y: (X.flip(-1), y),
+    "turned": lambda X, y: (X.roll(1, dims=-2), y),
+    "two labels changed places": lambda X, y: (X, y.flip(0)),
+    "another type": lambda X, y: (X.float(), y),
+    "one sign": lambda X, y: (torch.cat([-X[:1], X[1:]]), y),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_value_in_another_place_is_another_batch(change):
+    f = lambda params, x: relu_net(params, x.flatten(1).double()[:, :6])  # noqa: E731
+    with refused("got another batch 1 than in the first pass"):
+        gradient(over_loader(f, moving(CHANGES[change])), PARAMS)
+
+
+WEIGHTS = torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
+NO_MEANS = {
+    "class weights": lambda f, y: F.cross_entropy(f, y, weight=WEIGHTS),
+    "ignored targets": lambda f, y: F.cross_entropy(f, y, ignore_index=0),
+    "pairs": lambda f, y: (f @ f.T - (y[:, None] == y).to(f)).square().mean(),
+    "largest of the batch": lambda f, y: F.cross_entropy(f, y, reduction="none").max(),
+    "a sum over its root": lambda f, y: F.cross_entropy(f, y, reduction="sum") / len(y) ** 0.5,
+}
+
+
+@pytest.mark.parametrize("criterion", NO_MEANS)
+def test_what_is_no_mean_over_rows_is_refused_with_the_remedy(criterion):
+    by_label = Y.argsort()  # batches of one class look even from inside
+    for order in (torch.arange(50), by_label):
+        loss = over_loader(relu_net, loader(X[order], Y[order]), NO_MEANS[criterion])
+        with refused("needs a criterion that is a mean over rows, .* average reduction='none'"):
+            gradient(loss, PARAMS)
+
+
+def test_the_remedy_is_taken_and_a_mean_over_tokens_of_equal_length_too():
+    weighted = lambda f, y: (WEIGHTS[y] * F.cross_entropy(f, y, reduction="none")).mean()  # noqa: E731
+    truth = weighted(relu_net(PARAMS, X), Y)
+    assert torch.allclose(over_loader(relu_net, loader(), weighted)(PARAMS), truth, rtol=1e-12)
+    tokens, labels = X.reshape(25, 2, 6), Y.reshape(25, 2)
+    each = lambda params, x: relu_net(params, x).transpose(1, 2)  # noqa: E731
+    whole = cross_entropy(each, tokens, labels)(PARAMS)
+    assert torch.allclose(over_loader(each, loader(tokens, labels))(PARAMS), whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("batches", "got"),
+    [
+        ([{"input_ids": X, "labels": Y}], "got dict"),
+        ([(X, Y, Y)], "got Tensor, Tensor, Tensor"),
+        ([X], "got Tensor: a pair"),
+        ([((X, X), Y)], "got tuple, Tensor"),
+        ([(X, Y[:3])], "got 50 inputs and 3 targets"),
+    ],
+)
+def test_a_batch_is_a_pair_of_tensors(batches, got):
+    with refused(f"batch 1 of over_loader needs .*{got}"):
+        over_loader(relu_net, batches)
+
+
+def test_a_stream_that_may_drop_its_end_is_refused():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            yield from zip(X, Y)
+
+    with refused("leaves out an unknown number"):
+        over_loader(relu_net, DataLoader(Stream(), batch_size=16, drop_last=True))
+    loss = over_loader(relu_net, DataLoader(Stream(), batch_size=16))
+    assert torch.allclose(loss(PARAMS), WHOLE(PARAMS), rtol=1e-12)
+
+
+def test_measures_by_sampling_and_by_input_take_it_too():
+    loss = over_loader(relu_net, loader())
+    boxes = [hs_description_length(each, PARAMS, 0.1) for each in (loss, WHOLE)]
+    assert boxes[0] == pytest.approx(boxes[1], rel=1e-12)
+    entropies = [local_entropy(each, PARAMS, 1.0, samples=20).value for each in (loss, WHOLE)]
+    assert entropies[0] == pytest.approx(entropies[1], rel=1e-9)

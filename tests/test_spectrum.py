@@ -102,3 +102,18 @@ def test_bad_input_is_one_sentence():
         spectral_density(loss, params, steps=0)
     with pytest.raises(ValueError, match="trace_plus needs products >= 6"):
         trace_plus(loss, params, products=2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rank", [1, 4])
+def test_the_nodes_stay_inside_the_spectrum_when_there_is_little_of_it(rank, dtype):
+    generator = torch.Generator().manual_seed(rank)
+    params = init_net([30, 12, 1], bias=True, generator=generator, dtype=dtype)
+    X = torch.randn(rank, 30, generator=generator, dtype=dtype)
+    loss = squared_error(relu_net, X, relu_net(params, X))
+    values = torch.linalg.eigvalsh(dense_hessian(loss, params).double())
+    slack = 1e-5 * float(values[-1])
+    density = spectral_density(loss, params, steps=50)
+    assert float(density.nodes.min()) > float(values[0]) - slack
+    assert float(density.nodes.max()) < float(values[-1]) + slack
+    assert float(density.shares.sum()) == pytest.approx(1, abs=1e-5)

@@ -21,7 +21,7 @@ from helpers.measures._products import (
     hvp,
     unit_blocks,
 )
-from helpers.nets._params import LossFn, Params, flatten
+from helpers.nets._params import LossFn, Params, flatten, seeded
 
 __all__ = [
     "Estimate",
@@ -72,7 +72,7 @@ def top_eigenvalues(
             "there is one eigenvalue for each parameter."
         )
     H = hessian_operator(loss, params)
-    generator = generator or torch.Generator(theta.device).manual_seed(0)
+    generator = seeded(generator, theta)
     guess = first_guess(H.gradient() if start is None else start, generator)
     return lanczos(H, guess, k, tol=tol, max_products=max_products, by=by)
 
@@ -126,7 +126,7 @@ def trace(
     elif samples < 2:
         raise ValueError(f"trace needs samples >= 2, got {samples}: one has no spread.")
     else:
-        generator = generator or torch.Generator(theta.device).manual_seed(0)
+        generator = seeded(generator, theta)
         size = (samples, len(theta))
         V = torch.randint(0, 2, size, generator=generator, device=generator.device).to(theta)
         blocks = (2 * V - 1).split(block_size(len(theta)))

@@ -11,10 +11,10 @@ from math import log, pi
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from helpers.measures._curvature import dense_hessian, gradient
-from helpers.nets._params import LossFn, Params, check_finite, perturb
+from helpers.measures._each import each
+from helpers.nets._params import LossFn, Params, check_finite, perturb, seeded
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ def local_entropy(
     Half of the samples come from N(θ, I/γ), the weight that γ gives, half from the Gaussian that
     fits the integrand to second order. For L >= 0 no sample then counts more than twice its fair
     share, so the error bar can be trusted as far as `effective_samples` is large.
-    Cost: one dense Hessian (2n gradients, n² numbers) and `samples` losses.
+    Cost: one dense Hessian (2n gradients, n² numbers) and `samples` losses, one at a time over a
+    loader and for layers such as an LSTM.
 
     Raises:
         ValueError: γ <= 0, fewer than two samples, non-finite θ.
@@ -48,12 +49,12 @@ def local_entropy(
         raise ValueError(f"local_entropy needs samples >= 2, got {samples}: one has no spread.")
     values, W, mean, base = _second_order(loss, params, gamma)
     scale = (values.abs() + gamma).rsqrt()  # (n,) deviations along the eigenvectors W
-    generator = generator or torch.Generator(mean.device).manual_seed(0)
+    generator = seeded(generator, mean)
     draws = torch.randn(samples, len(mean), generator=generator, device=generator.device).to(mean)
     fitted = (torch.arange(samples, device=mean.device) % 2 == 0)[:, None]
     c = torch.where(fitted, mean + scale * draws, draws / gamma**0.5)  # (samples, n) coordinates
     with torch.no_grad():
-        L = vmap(lambda c: loss(perturb(params, W @ c)), chunk_size=512)(c)
+        L = each(lambda c: loss(perturb(params, W @ c)), c)
     prior = _log_normal(c, 0 * mean, gamma**-0.5 + 0 * scale)
     proposal = torch.logaddexp(prior, _log_normal(c, mean, scale)) - log(2)
     log_w = -(L - base) + prior - proposal

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import jacrev, vmap
 
 from helpers.measures._curvature import gradient, spectral_norm, top_eigenvalues
+from helpers.measures._each import each, jacobian_rows
+from helpers.measures._workers import add_up, pieces
 from helpers.nets._losses import Loss
 from helpers.nets._params import (
     LossFn,
@@ -21,6 +22,7 @@ from helpers.nets._params import (
     check_finite,
     flatten,
     perturb,
+    seeded,
     unflatten,
     weight_names,
 )
@@ -110,11 +112,12 @@ def hs_description_length(loss: Loss, params: Params, eps_output: float) -> floa
         ValueError: eps_output <= 0, or non-finite θ.
     """
     check_finite(params, "hs_description_length")
-    lengths = []
-    for x in loss.X.split(32):
-        box = vmap(lambda x: hs_box(loss.f, params, x, eps_output))(x)  # (32, n)
-        lengths.append(torch.where(box.isinf(), 0.0, -box.log()).sum(1))
-    return float(torch.cat(lengths).mean())
+    total = flatten(params).new_zeros(())
+    for w, part in pieces(loss):
+        X = part.X.to(total.device)
+        box = each(lambda x, f=part.f: hs_box(f, params, x, eps_output), X, chunk=32)  # (N, n)
+        total += w * torch.where(box.isinf(), 0.0, -box.log()).sum(1).mean()
+    return float(add_up(total))
 
 
 def hs_box(f: Net, params: Params, x: Tensor, eps_output: float) -> Tensor:
@@ -131,7 +134,7 @@ def hs_box(f: Net, params: Params, x: Tensor, eps_output: float) -> Tensor:
             f"hs_box needs a finite eps_output > 0, got {eps_output}: "
             "it is the squared output change that is tolerated."
         )
-    J = jacrev(lambda theta: f(unflatten(theta, params), x[None])[0])(flatten(params))  # (out, n)
+    J = jacobian_rows(lambda theta: f(unflatten(theta, params), x[None])[0], flatten(params))
     slope = J.square().sum(0).sqrt()  # (n,)
     share = torch.where(slope > 0, J.abs() / slope, 0.0).sum(1)  # (out,)
     return (eps_output / share.square().sum()).sqrt() / slope
@@ -163,7 +166,7 @@ def _starts(
     loss: LossFn, params: Params, radius: float, generator: torch.Generator | None
 ) -> list[Tensor]:
     theta = flatten(params)
-    generator = generator or torch.Generator(theta.device).manual_seed(0)
+    generator = seeded(generator, theta)
     random = torch.randn(len(theta), generator=generator, device=generator.device).to(theta)
     starts = [random, -random]
     for name in weight_names(params):

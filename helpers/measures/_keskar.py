@@ -13,7 +13,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from helpers.nets._params import LossFn, Params, check_finite, flatten, perturb
+from helpers.nets._params import LossFn, Params, check_finite, flatten, perturb, seeded
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def keskar_sharpness(
     """
     theta = flatten(params).detach()
     base = _check_box(loss, params, eps_box)
-    generator = generator or torch.Generator(theta.device).manual_seed(0)
+    generator = seeded(generator, theta)
     A = _subspace(subspace, theta, generator)
     half = box_half_sides(theta, eps_box, A)
     f = _Fall(loss, params, A, half, base)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import acosh, log
 
 import torch
 from torch import Tensor
+
+from helpers.nets._params import seeded
 
 Product = Callable[[Tensor], Tensor]
 
@@ -35,37 +38,83 @@ def lanczos(
 
     Lanczos (1950): multiply the newest basis vector, make the result orthogonal (twice, against
     rounding) to the whole basis Q, and read the eigenvalues off the small matrix T = QHQᵀ. Stops
-    when every `relative` residual is at most tol. `by=torch.abs` looks at both ends. From one start
-    an eigenvalue that is repeated is seen once.
+    when every `relative` residual is at most tol. `by=torch.abs` looks at both ends.
+
+    One start sees a repeated eigenvalue once. So for k > 1 it goes on from random vectors
+    orthogonal to all of Q, until one brings nothing new: each eigenvalue then comes as often as it
+    is repeated, or `converged` is False.
     Cost: `products` products and O(m² n) for a basis of m vectors of length n.
     """
-    for Q, T, rest in krylov(product, start, max_products):
-        basis, (values, W, residuals, norm) = Q, ritz(T, k, rest=rest, by=by)
-        converged = len(T) >= k and bool((relative(residuals, values, norm) <= tol).all())
-        if converged:
+    n, generator, space, known = len(start), seeded(None, start), None, None
+    while True:
+        old = len(space[1]) if space else 0
+        for space_now in krylov(product, start, max_products, space):
+            Q, T, outside = space_now
+            values, W, residuals, norm = ritz(T, k, outside=outside, by=by)
+            good = len(T) >= k and bool((relative(residuals, values, norm) <= tol).all())
+            fresh = T[old:, old:]  # H as the newest start sees it
+            done = good and (not old or _is_seen(fresh, outside[-1], n, values[-1], by, tol))
+            if done:
+                break
+        nothing_new = old and bool((relative((values - known).abs(), values, norm) <= tol).all())
+        converged = good and (len(T) == n or (done and bool(k == 1 or nothing_new)))
+        if converged or not done or len(T) == max_products:
             break
-    vectors = basis.T @ W.to(basis)
-    return Eigen(values.to(start), vectors, residuals.to(start), len(basis), converged)
+        space, known = space_now, values
+        start = torch.randn(n, generator=generator, device=generator.device).to(start)
+    vectors = Q.T @ W.to(Q)
+    return Eigen(values.to(start), vectors, residuals.to(start), len(Q), converged)
 
 
-def krylov(product: Product, start: Tensor, steps: int) -> Iterator[tuple[Tensor, Tensor, float]]:
-    """Yield Q (m, n), T = QHQᵀ (m, m) and the length left over, for m = 1 … min(n, steps).
+def seen(values: Tensor, off: float, steps: int, n: int, goal: Tensor, by: Callable, tol: float):
+    """Return whether a random start, from which H looks like `values`, would show the value `goal`.
 
-    The rows of Q are orthonormal. H maps all but the newest into their span; the newest sticks out
-    by the length left over, and what sticks out is the next row.
+    `off` is the residual of the best of them. It would, if that one is known: to `tol`, or to a
+    tenth of what it lies below the goal. Or the steps were many: beside those in [−b, b] a larger
+    one grows like a Chebyshev polynomial, and has outgrown its share of a random vector, 1/n.
     """
-    n = len(start)
-    Q = start.new_empty(min(n, steps, 32), n)  # its first m rows are the basis
-    T = torch.zeros(0, 0, dtype=torch.float64)
-    r = start
-    for m in range(1, min(n, steps) + 1):
-        Q = Q if m <= len(Q) else torch.cat([Q, torch.empty_like(Q)])
+    best = values[by(values).argmax()]
+    size, gap = float(best.abs()), float(by(goal) - by(best))
+    ratio = float(goal) / max(float(values.abs().max()) + off, 1e-300)
+    grown = ratio > 1 and 2 * (steps - 1) * acosh(ratio**0.5) > log(400 * n)
+    return grown or off == 0 or (steps > 2 and off <= max(tol * size, 0.1 * min(gap, size)))
+
+
+def _is_seen(T: Tensor, rest: Tensor, n: int, goal: Tensor, by: Callable, tol: float) -> bool:
+    values, W = torch.linalg.eigh(T)
+    off = float(rest * W[-1, by(values).argmax()].abs())
+    return seen(values, off, len(T), n, goal, by, tol)
+
+
+Space = tuple[Tensor, Tensor, Tensor]  # Q (m, n), T = QHQᵀ (m, m), how far HQ sticks out (m,)
+
+
+def krylov(
+    product: Product, start: Tensor, steps: int, space: Space | None = None
+) -> Iterator[Space]:
+    """Yield Q (m, n), T = QHQᵀ (m, m) and how far each Hq sticks out, for m = 1 … min(n, steps).
+
+    The rows of Q are orthonormal. H maps all but the newest into their span, and what of that one
+    sticks out is the next row, unless it is but rounding. A `space` that was yielded is gone on
+    with from another start, and its last row then sticks out for ever.
+    """
+    n, none = len(start), torch.zeros(0, 0, dtype=torch.float64)
+    Q, T, before = space or (start.new_empty(0, n), none, none.flatten())
+    r, largest = split_off(start, Q)[0], float(T.abs().max()) if len(T) else 0.0
+    for m in range(len(T) + 1, min(n, steps) + 1):
+        if m > len(Q):
+            Q = torch.cat([Q, Q.new_empty(min(max(m, 32), n), n)])
         Q[m - 1] = r / r.norm()
         Hq = product(Q[m - 1])
         r, inside = split_off(Hq, Q[:m])
         T = bordered(T, inside[None].cpu().double())
-        closed = bool(r.norm() <= 1e-10 * Hq.norm())  # span(Q) is mapped into itself
-        yield Q[:m], T, 0.0 if closed else float(r.norm())
+        largest = max(largest, float(Hq.norm()))
+        closed = float(r.norm()) <= 100 * torch.finfo(r.dtype).eps * largest
+        outside = T.new_zeros(m)  # as in the whole space
+        if m < n:
+            outside[: len(before)] = before
+            outside[-1] = 0.0 if closed else float(r.norm())
+        yield Q[:m], T, outside
         if closed and m < n:
             r = _new_direction(Q[:m])
 
@@ -74,18 +123,18 @@ def ritz(
     T: Tensor,
     k: int,
     *,
-    rest: float = 0.0,
+    outside: Tensor,
     by: Callable[[Tensor], Tensor] = lambda values: values,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the k eigenvalues of T = QHQᵀ (m, m) wanted, their vectors, residuals, and ‖T‖₂.
 
-    This is the Rayleigh–Ritz approximation to H: never above λ_max. In Lanczos' basis the images
-    stay inside span(Q), but for the newest, which sticks out by the length `rest`: so the residual
-    of Qᵀw is `rest` times the last entry of w.
+    This is the Rayleigh–Ritz approximation to H: never above λ_max. The residual of Qᵀw is at most
+    what sticks out of the span, `outside` (m,) times |w|: exactly that from one start, where only
+    the newest image does.
     """
     values, W = torch.linalg.eigh(T)
     first = by(values).argsort(descending=True)[:k]
-    return values[first], W[:, first], rest * W[-1, first].abs(), values.abs().max()
+    return values[first], W[:, first], outside @ W[:, first].abs(), values.abs().max()
 
 
 def relative(residuals: Tensor, values: Tensor, largest: Tensor) -> Tensor:

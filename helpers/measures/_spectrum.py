@@ -9,7 +9,7 @@ from torch import Tensor
 
 from helpers.measures._curvature import Estimate, hessian_operator
 from helpers.measures._lanczos import Product, krylov
-from helpers.nets._params import LossFn, Params, flatten
+from helpers.nets._params import LossFn, Params, flatten, seeded
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,8 @@ def trace_plus(
 
 def _rule(product: Product, v: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """Return the nodes and weights of Gauss quadrature for the spectrum as seen from v."""
-    for _, small, rest in krylov(product, v, steps):
-        T = small
-        if rest == 0:
+    for _, T, outside in krylov(product, v, steps):  # noqa: B007
+        if outside[-1] == 0:
             break
     nodes, W = torch.linalg.eigh(T)
     return nodes, W[0].square()
@@ -98,7 +97,7 @@ def _rows(product: Product, V: Tensor) -> Tensor:
 
 
 def _signs(theta: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
-    generator = generator or torch.Generator(theta.device).manual_seed(0)
+    generator = seeded(generator, theta)
     size = (count, len(theta))
     bits = torch.randint(0, 2, size, generator=generator, device=generator.device)
     return 2 * bits.to(theta) - 1

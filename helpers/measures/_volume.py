@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
-from torch.func import vmap
 
 from helpers.measures._curvature import Estimate
-from helpers.nets._params import LossFn, Params, check_finite, flatten, perturb
+from helpers.measures._each import each
+from helpers.nets._params import LossFn, Params, check_finite, flatten, perturb, seeded
 
 MOST_CELLS = 4_000_000
 
@@ -57,7 +57,7 @@ def volume_flatness(
     axes = [float(a) + float(b - a) * steps for a, b in zip(low, high)]
     Z = torch.cartesian_prod(*axes).reshape(-1, len(D)).to(D)  # (points^d, d)
     with torch.no_grad():
-        values = vmap(lambda z: loss(perturb(params, z @ D)), chunk_size=512)(Z)
+        values = each(lambda z: loss(perturb(params, z @ D)), Z)
         below = values < loss(params) + eps_height
     below = below.reshape([points] * len(D)).cpu().numpy()
     home = tuple(((-low / (high - low)) * points).long().clamp(0, points - 1).tolist())
@@ -99,7 +99,7 @@ def visible_volume(
         )
     theta = flatten(params)
     n = len(theta)
-    generator = generator or torch.Generator(theta.device).manual_seed(0)
+    generator = seeded(generator, theta)
     U = torch.randn(samples, n, generator=generator, device=generator.device).to(theta)
     with torch.no_grad():
         R = _first_crossing(loss, params, U / U.norm(dim=1, keepdim=True), eps_height, radius, scan)
@@ -137,7 +137,7 @@ def _first_crossing(loss, params, U, eps_height, radius, scan) -> Tensor:
     base = loss(params)
 
     def above(t: Tensor) -> Tensor:  # (samples,) distances -> (samples,) bool
-        values = vmap(lambda t, u: loss(perturb(params, u, t)), chunk_size=512)(t, U)
+        values = each(lambda t, u: loss(perturb(params, u, t)), t, U)
         return ~(values < base + eps_height)
 
     low, high = torch.zeros_like(U[:, 0]), torch.full_like(U[:, 0], radius)

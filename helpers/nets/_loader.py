@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import RandomSampler
 
+from helpers.nets._losses import Loss, checked_data
 from helpers.nets._params import Net, Params
 
 
@@ -28,13 +30,14 @@ class LoaderLoss:
         """Return L(θ), 0-dim. Differentiating this keeps every batch: products use `parts`."""
         return sum(weight * part(params) for weight, part in self.parts())
 
-    def parts(self) -> Iterator[tuple[float, Callable[[Params], Tensor]]]:
+    def parts(self) -> Iterator[tuple[float, Loss]]:
         """Yield (w, L_b) for each batch b, with L = Σ w L_b and w its share of the examples."""
-        seen = 0
-        for seen, (X, y) in enumerate(self.loader, start=1):
+        seen, criterion = 0, _checked_mean(self.criterion)
+        for seen, batch in enumerate(self.loader, start=1):
+            X, y = _pair(batch, seen)
             if seen > len(self.prints) or _print(X, y) != self.prints[seen - 1]:
                 raise _changed(seen)
-            yield len(X) / self.examples, _batch_loss(self, X, y)
+            yield len(X) / self.examples, Loss(self.f, X, y, criterion)
         if seen < len(self.prints):
             raise _changed(seen + 1)
 
@@ -56,12 +59,7 @@ def over_loader(
     """
     _check_order(loader)
     prints, examples = [], 0
-    for X, y in loader:
-        if not bool(torch.isfinite(X).all() and torch.isfinite(y).all()):
-            raise ValueError(
-                f"over_loader needs finite data, got NaN or infinite entries in batch "
-                f"{len(prints) + 1}: the loss would be NaN everywhere."
-            )
+    for X, y in (_pair(batch, k) for k, batch in enumerate(loader, start=1)):
         prints.append(_print(X, y))
         examples += len(X)
     if not examples:
@@ -69,23 +67,16 @@ def over_loader(
     return LoaderLoss(f, loader, criterion, prints, examples)
 
 
-def _batch_loss(loss: LoaderLoss, X: Tensor, y: Tensor) -> Callable[[Params], Tensor]:
-    def part(params: Params) -> Tensor:
-        device = next(iter(params.values())).device
-        outputs, targets = loss.f(params, X.to(device)), y.to(device)
-        value = loss.criterion(outputs, targets)
-        _check_mean(loss.criterion, value, outputs.detach(), targets)
-        return value
-
-    return part
+def _pair(batch: Any, number: int) -> tuple[Tensor, Tensor]:
+    data = batch if isinstance(batch, (tuple, list)) else [batch]
+    return checked_data(f"batch {number} of over_loader", *data)
 
 
-def _print(X: Tensor, y: Tensor) -> tuple:
-    """Return a few numbers that change when examples change places, batches or values."""
-    flat = X.reshape(len(X), -1).double()
-    place = torch.arange(1, len(X) + 1, dtype=torch.float64, device=X.device)
-    rows = flat.sum(1) + y.reshape(len(y), -1).double().sum(1).to(X.device)
-    return len(X), float(rows @ place)
+def _print(*data: Tensor) -> list[tuple]:
+    """Return what changes when any value changes, or its place: shape, type, and a digest."""
+    arrays = [t.detach().cpu().contiguous() for t in data]
+    digests = [blake2b(t.view(torch.uint8).numpy()).digest() for t in arrays]
+    return [(t.shape, t.dtype, digest) for t, digest in zip(arrays, digests, strict=True)]
 
 
 def _check_order(loader: Any) -> None:
@@ -94,22 +85,50 @@ def _check_order(loader: Any) -> None:
             "over_loader needs the same batches in every pass, got a loader with shuffle=True: "
             "products would not be of one matrix."
         )
-    left = len(loader.dataset) % loader.batch_size if getattr(loader, "drop_last", False) else 0
-    if left:
-        raise ValueError(
-            f"over_loader needs every example, got drop_last=True, which leaves out {left}: "
-            "the loss is a mean over all of them."
-        )
+    if getattr(loader, "drop_last", False):
+        counted = hasattr(loader.dataset, "__len__")
+        left = len(loader.dataset) % loader.batch_size if counted else "an unknown number"
+        if left:
+            raise ValueError(
+                f"over_loader needs every example, got drop_last=True, which leaves out {left}: "
+                "the loss is a mean over all of them."
+            )
 
 
-def _check_mean(criterion: Callable, value: Tensor, outputs: Tensor, y: Tensor) -> None:
+def _checked_mean(criterion: Callable) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the criterion, refused where batches taken together are not the mean of the batches.
+
+    Each batch is tried together with the first, which is tried in its halves (one row, twice).
+    """
+    first = []
+
+    def checked(outputs: Tensor, y: Tensor) -> Tensor:
+        value, rows = criterion(outputs, y), (outputs.detach(), y)
+        if first and all(a.shape[1:] == b.shape[1:] for a, b in zip(first, rows, strict=True)):
+            parts = first, rows
+        else:
+            half = len(y) // 2
+            parts = zip(*(t.split([half, len(y) - half]) for t in rows)) if half else (rows, rows)
+        _check_mean(criterion, torch.as_tensor(value), list(parts))
+        first.extend(rows if not first else ())
+        return value
+
+    return checked
+
+
+def _check_mean(criterion: Callable, value: Tensor, parts: Sequence[Sequence[Tensor]]) -> None:
     with torch.no_grad():
-        value = value.detach()
-        twice = criterion(torch.cat([outputs, outputs]), torch.cat([y, y]))
-    if value.ndim or not torch.isclose(twice, value, rtol=1e-3, atol=1e-6):
+        n = sum(len(y) for _, y in parts)
+        means = [torch.as_tensor(criterion(outputs, y)).mean() for outputs, y in parts]
+        mean = sum(len(y) / n * value for value, (_, y) in zip(means, parts))
+        together = torch.as_tensor(criterion(*map(torch.cat, zip(*parts)))).mean()
+    eps = torch.finfo(together.dtype).eps
+    if value.ndim or not torch.isclose(together, mean, rtol=eps**0.75, atol=10 * eps):
         raise ValueError(
-            f"over_loader needs a criterion that is a mean over rows, got {float(value.sum()):.4g} "
-            f"for a batch and {float(twice.sum()):.4g} for the batch twice: use reduction='mean'."
+            "over_loader needs a criterion that is a mean over rows, got a value of shape "
+            f"{tuple(value.shape)}, {float(together):.6g} for rows together and {float(mean):.6g} "
+            "in two parts: take reduction='mean' without weights, ignored targets or pairs, or "
+            "average reduction='none' over the rows."
         )
 
 

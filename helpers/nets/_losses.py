@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from helpers.nets._params import Net, Params
+from helpers.nets._params import Net, Params, as_ordinary
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,19 @@ class Loss:
     criterion: Callable[[Tensor, Tensor], Tensor]  # mean of ℓ over the rows
 
     def __call__(self, params: Params) -> Tensor:
-        """Return L(θ), a 0-dim tensor."""
-        return self.criterion(self.f(params, self.X), self.y)
+        """Return L(θ), a 0-dim tensor, computed where the parameters lie.
+
+        Raises:
+            ValueError: a net whose outputs are not one tensor.
+        """
+        device = next(iter(params.values())).device
+        outputs = self.f(params, self.X.to(device))
+        if not isinstance(outputs, Tensor):
+            raise ValueError(
+                f"a loss needs a net that returns one tensor, got {type(outputs).__name__}: give "
+                "it a function of (params, x) that picks the one that is compared with y."
+            )
+        return self.criterion(outputs, self.y.to(device))
 
 
 def squared_error(f: Net, X: Tensor, y: Tensor) -> Loss:
@@ -32,8 +43,7 @@ def squared_error(f: Net, X: Tensor, y: Tensor) -> Loss:
     Raises:
         ValueError: no examples, different numbers of inputs and targets, non-finite data.
     """
-    _check_data("squared_error", X, y)
-    return Loss(f, X, y, _half_square)
+    return Loss(f, *checked_data("squared_error", X, y), _half_square)
 
 
 def _half_square(outputs: Tensor, y: Tensor) -> Tensor:
@@ -56,11 +66,11 @@ def cross_entropy(f: Net, X: Tensor, y: Tensor, *, smoothing: float = 0.0) -> Lo
         ValueError: no examples, different numbers of inputs and targets, non-finite data, or a
             smoothing outside [0, 1).
     """
-    _check_data("cross_entropy", X, y)
     if not 0 <= smoothing < 1:
         raise ValueError(
             f"cross_entropy needs 0 <= smoothing < 1, got {smoothing}: the targets are a mixture."
         )
+    X, y = checked_data("cross_entropy", X, y)
     return Loss(f, X, y, lambda logits, y: F.cross_entropy(logits, y, label_smoothing=smoothing))
 
 
@@ -75,7 +85,16 @@ def accuracy(f: Net, params: Params, X: Tensor, y: Tensor) -> float:
     return float((predictions(f, params, X) == y).double().mean())
 
 
-def _check_data(who: str, X: Tensor, y: Tensor) -> None:
+def checked_data(who: str, *data: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the inputs X and the targets y as autograd takes them.
+
+    Raises:
+        ValueError: not two tensors, no examples, different numbers of them, or non-finite data.
+    """
+    if len(data) != 2 or not all(isinstance(values, Tensor) and values.ndim for values in data):
+        got = ", ".join(type(values).__name__ for values in data)
+        raise ValueError(f"{who} needs inputs X and targets y, two tensors, got {got}: a pair.")
+    X, y = map(as_ordinary, data)
     if len(X) == 0 or len(X) != len(y):
         raise ValueError(
             f"{who} needs as many targets as inputs and at least one, got {len(X)} inputs and "
@@ -87,3 +106,4 @@ def _check_data(who: str, X: Tensor, y: Tensor) -> None:
                 f"{who} needs finite data, got NaN or infinite entries in {name}: "
                 "the loss would be NaN everywhere."
             )
+    return X, y

@@ -21,12 +21,19 @@ def flatten(params: Params) -> Tensor:
 
     >>> flatten({"theta1": torch.tensor([[1.0, 2.0]]), "theta2": torch.tensor([3.0])})
     tensor([1., 2., 3.])
+
+    Raises:
+        ValueError: no block at all.
     """
+    if not params:
+        raise ValueError("flatten needs at least one block, got no parameters: there is no θ.")
     return torch.cat([block.reshape(-1) for block in params.values()])
 
 
 def unflatten(theta: Tensor, like: Params) -> Params:
     """Return the parameters whose flat vector is `theta` (n,), with the names and shapes of `like`.
+
+    Where the blocks of `like` differ in dtype, each gets its own back; else they have that of θ.
 
     Raises:
         ValueError: `theta` does not have as many entries as `like`.
@@ -38,7 +45,10 @@ def unflatten(theta: Tensor, like: Params) -> Params:
             "every parameter has exactly one place in it."
         )
     pieces = theta.split(list(sizes(like).values()))
-    return {name: v.reshape(like[name].shape) for name, v in zip(like, pieces, strict=True)}
+    blocks = {name: v.reshape(like[name].shape) for name, v in zip(like, pieces, strict=True)}
+    if len({block.dtype for block in like.values()}) > 1:
+        return {name: block.to(like[name].dtype) for name, block in blocks.items()}
+    return blocks
 
 
 def sizes(params: Params) -> dict[str, int]:
@@ -100,13 +110,30 @@ def bias_name(weight: str) -> str:
     return weight.removesuffix("weight") + "bias"
 
 
+def as_ordinary(t: Tensor) -> Tensor:
+    """Return t, or a copy that autograd takes if t was made under `torch.inference_mode`."""
+    with torch.inference_mode(False):
+        return t.clone() if t.is_inference() else t
+
+
+def seeded(generator: torch.Generator | None, like: Tensor) -> torch.Generator:
+    """Return the generator given, or a new one with seed 0 where the tensor `like` lies."""
+    return generator or torch.Generator(like.device).manual_seed(0)
+
+
 def check_finite(params: Params, where: str) -> None:
-    """Raise if any entry of θ is NaN or infinite, naming the block.
+    """Raise unless θ is at least one block of finite real numbers, naming the block that is not.
 
     Raises:
-        ValueError: a block holds a NaN or an infinity.
+        ValueError: no block, a block of whole or complex numbers, a NaN or an infinity.
     """
+    flatten(dict(list(params.items())[:1]))
     for name, block in params.items():
+        if not block.is_floating_point():
+            raise ValueError(
+                f"{where} needs real floating-point parameters, got {name} of {block.dtype}: "
+                "derivatives are by real numbers."
+            )
         bad = int((~torch.isfinite(block)).sum())
         if bad:
             raise ValueError(
