@@ -230,6 +230,15 @@ def test_the_readmes_example_runs(capsys):
     assert float(there) > 1000 * float(here)
 
 
+def test_the_how_to_of_the_package_runs_as_it_stands(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # it writes a checkpoint
+    text = (HELPERS / "README.md").read_text("utf-8")
+    exec(compile("".join(re.findall(r"```python\n(.*?)```", text, re.S)), "how-to", "exec"), {})
+    said = dict(re.findall(r"^([^:]+): \D*([\d.e+-]+)", capsys.readouterr().out, re.M))
+    assert float(said["change of an output"]) < 1e-12
+    assert float(said["largest curvature of the twin"]) > 10 * float(said["largest curvature"])
+
+
 def test_a_second_build_takes_no_tools_notes_for_pages(tmp_path):
     """The test runner leaves a README.md in its cache: with it `make book` failed after a test."""
     hidden = (".pytest_cache/README.md", ".venv/lib/x.md", "book/.ipynb_checkpoints/a.md")

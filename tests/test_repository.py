@@ -10,7 +10,8 @@ import pytest
 from tools import ROOT, contract, pages, repository
 
 NEW = "https://github.com/you/your-fork"
-FILES = ("_config.yml", "README.md", "CITATION.cff", "pyproject.toml")
+FILES = ("_config.yml", "README.md", "CITATION.cff", "pyproject.toml", ".zenodo.json")
+FILES += ("helpers/README.md", "book/teach/cite.md", "book/teach/accessibility.md")
 
 
 @pytest.fixture

@@ -115,6 +115,7 @@ def main(new):
         sys.exit(f"set-repository needs URL=https://github.com/owner/name, got {new!r}.")
     old, _ = address()
     names = ["_config.yml", "README.md", "CONTRIBUTING.md", "CITATION.cff", "pyproject.toml"]
+    names += [".zenodo.json", "helpers/README.md"]
     paths = [ROOT / name for name in names] + notebooks() + sorted((ROOT / "book").rglob("*.md"))
     changed = [path for path in paths if path.exists() and rewrite(path, old, new)]
     print(f"{old} is now {new} in {len(changed)} files:", *changed, sep="\n  ")

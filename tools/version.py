@@ -11,7 +11,7 @@ from tools import ROOT
 
 MARK = "<!-- version -->"
 NUMBER = re.compile(r'^version = "([^"]+)"$', re.M)
-SECTION = re.compile(r"^## (\S+?)(?:, .*)?\n(.*?)(?=^## |\Z)", re.M | re.S)
+SECTION = re.compile(r"^## (\S+?)(?:, [^\n]*)?\n(.*?)(?=^## |\Z)", re.M | re.S)
 
 
 def setup(app):
