@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from tools import (
+from tools import (, guide
     ROOT,
     commands,
     course,
@@ -90,7 +90,7 @@ def test_a_site_is_older_when_its_copy_of_a_source_differs(tmp_path, monkeypatch
     for page in whole.book.pages.values():
         path = tmp_path / "_sources" / page.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes((ROOT / page.name).read_bytes())
+        path.write_text(guide.for_class((ROOT / page.name).read_text("utf-8")), "utf-8")
     assert fresh.older == ""
     (tmp_path / "_sources" / "book" / "notation.md").write_text("as it was")
     assert kit.Kit(whole.course, whole.book, whole.shelf).older == "book/notation.md"

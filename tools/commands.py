@@ -4,10 +4,9 @@ import os
 import re
 import shutil
 import sys
-import zipfile
 from functools import partial
 
-from tools import ROOT, console, environment, serve
+from tools import ROOT, console, environment, releases, serve
 
 BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
 WORKERS = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
@@ -138,9 +137,7 @@ def zip_():
     """Pack the site into _build/site.zip: unpack it, open index.html, no server needed."""
     book()
     target = ROOT / "_build" / "site.zip"
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(path for path in serve.SITE.rglob("*") if path.is_file()):
-            archive.write(path, f"sharp-minima-book/{path.relative_to(serve.SITE).as_posix()}")
+    releases.pack(serve.SITE, target)
     print(f"_build/site.zip: {target.stat().st_size / 1e6:.1f} MB.")
 
 

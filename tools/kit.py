@@ -14,7 +14,7 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 
-from tools import ROOT, course
+from tools import ROOT, course, guide
 from tools.places import Fault
 from tools.whole_book import Book, read_book
 
@@ -28,7 +28,10 @@ PARTS = {
     "grader": ("tools.grader:write", False),
     "bank": ("tools.bank:write", False),
     "syllabus.md": ("tools.syllabus:write", False),
-    # Here come "slides", "book-student.pdf", "book-solutions.pdf", "site.zip": they need the site.
+    "book-student.pdf": ("tools.print_pdf:part", True),
+    "book-solutions.pdf": ("tools.print_pdf:part", True),
+    "site.zip": ("tools.releases:site_zip", True),
+    # Here come "slides": they need the site.
 }
 FOR_TEACHERS = ("instructor", "grader")  # never part of a release
 OLDER = "_build/html is older than {name}: run make book first."
@@ -48,7 +51,8 @@ class Kit:
         """The first page whose source is not what the built site was made of, or ""."""
         for page in self.book.pages.values():
             copy = SITE / "_sources" / page.name
-            if not copy.exists() or copy.read_bytes() != (ROOT / page.name).read_bytes():
+            text = (ROOT / page.name).read_text(encoding="utf-8")
+            if not copy.exists() or copy.read_text(encoding="utf-8") != guide.for_class(text):
                 return page.name
         return ""
 

@@ -21,17 +21,22 @@ EDITIONS = {"book-solutions.pdf": "", "book-student.pdf": "paper.withoutAnswers(
 WIDTH = 673  # pixels of A4 between its margins
 
 
-def write(site=SITE, folder=FOLDER, browser=None):
-    """Print both editions of the built `site` into `folder`; {name of the file: its pages}."""
+def part(_kit, path):
+    """Print one edition as a part of the kit: the name of the file says which."""
+    write(SITE, path.parent, names=[path.name])
+
+
+def write(site=SITE, folder=FOLDER, browser=None, names=tuple(EDITIONS)):
+    """Print editions of the built `site` into `folder`; {name of the file: its pages}."""
     if browser is None:
         with browsers.browser() as own:
-            return write(site, folder, own)
+            return write(site, folder, own, names)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         whole = Path(place, "book.html")
         whole.write_text(paper.whole(site), encoding="utf-8")
         tab = opened(browser, whole.as_uri())
-        counts = {name: edition(tab, step, folder / name) for name, step in tqdm(EDITIONS.items())}
+        counts = {name: edition(tab, EDITIONS[name], folder / name) for name in tqdm(names)}
     tab.close()
     return counts
 

@@ -1,4 +1,4 @@
-"""Every release of the site under its number: `python -m tools.releases ZIPS SITE`.
+"""The site as a zip, and each release under its number: `python -m tools.releases ZIPS SITE`.
 
 ZIPS has a folder for each tag with the site.zip of its release, v1.2.0/site.zip. The newest of v1.2
 is unpacked as SITE/v1.2, beside the site of today: what was linked to keeps its address for good,
@@ -12,7 +12,22 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from tools import serve
+
+INSIDE = "sharp-minima-book"  # the one folder in a zip
 TAG = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
+
+
+def pack(site, target):
+    """Write the built `site` as the zip `target`: unpack it, open index.html, no server needed."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(path for path in site.rglob("*") if path.is_file()):
+            archive.write(path, f"{INSIDE}/{path.relative_to(site).as_posix()}")
+
+
+def site_zip(_kit, path):
+    """The same, as a part of the kit."""
+    pack(serve.SITE, path)
 
 
 def newest(folder):
