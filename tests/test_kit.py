@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from tools import (, guide
+from tools import (
     ROOT,
     commands,
     course,
