@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.func import jacrev, vmap
+from torch.func import vmap
 
 
 def each(function: Callable[..., Tensor], *rows: Tensor, chunk: int = 512) -> Tensor:
@@ -21,11 +21,3 @@ def each(function: Callable[..., Tensor], *rows: Tensor, chunk: int = 512) -> Te
     except (RuntimeError, ValueError, TypeError):
         values = [torch.as_tensor(function(*row)) for row in zip(*rows)]
         return torch.stack(values).to(rows[0].device)
-
-
-def jacobian_rows(f: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
-    """Return ∂f/∂θ (out, n): all rows at once where torch can, else one after the other."""
-    try:
-        return jacrev(f)(theta)
-    except RuntimeError:
-        return jacrev(f, chunk_size=1)(theta)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.func import jacrev
 
 from helpers.measures._curvature import gradient, spectral_norm, top_eigenvalues
-from helpers.measures._each import each, jacobian_rows
+from helpers.measures._each import each
 from helpers.measures._workers import add_up, pieces
 from helpers.nets._losses import Loss
 from helpers.nets._params import (
@@ -134,7 +135,7 @@ def hs_box(f: Net, params: Params, x: Tensor, eps_output: float) -> Tensor:
             f"hs_box needs a finite eps_output > 0, got {eps_output}: "
             "it is the squared output change that is tolerated."
         )
-    J = jacobian_rows(lambda theta: f(unflatten(theta, params), x[None])[0], flatten(params))
+    J = jacrev(lambda theta: f(unflatten(theta, params), x[None])[0])(flatten(params))  # (out, n)
     slope = J.square().sum(0).sqrt()  # (n,)
     share = torch.where(slope > 0, J.abs() / slope, 0.0).sum(1)  # (out,)
     return (eps_output / share.square().sum()).sqrt() / slope
