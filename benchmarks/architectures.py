@@ -1,0 +1,162 @@
+"""How many factors real networks have: `python -m benchmarks.architectures [name …] [--write]`.
+
+Random weights, small inputs, float64. For each network: is every layer with parameters found or
+refused; how far do the predictions move under a random twin (all factors at once, an input that
+was not shown), which should be rounding; and how far when only a layer that goes up is doubled and
+nothing undoes it, which should be much, or the first number would say nothing. A network fails the
+run if a layer is missing, if the twin is off by more than 1e-9, or if a doubled layer moves the
+predictions by less than 0.1. An environment of its own is made in `_build/architectures`.
+"""
+
+import datetime
+import gc
+import os
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+HOME = ROOT / "_build" / "architectures"
+PYTHON = HOME / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+PINS = Path(__file__).with_name("requirements-architectures.txt")
+TABLE = Path(__file__).with_suffix(".md")
+KEPT, POWER = 1e-9, 0.1
+HEAD = (
+    "| network | parameters | factors | kinds | refused | seconds | twin off by | doubled moves |",
+    "|---|---:|---:|---:|---:|---:|---:|---:|",
+)
+
+
+def ready():
+    """Make the environment, or bring it up to the pins; nothing where it fits."""
+    stamp = HOME / ".ready"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == PINS.read_text(encoding="utf-8"):
+        return
+    venv.create(HOME, with_pip=True)
+    subprocess.run([PYTHON, "-m", "pip", "install", "-q", "-r", PINS], check=True)
+    stamp.write_text(PINS.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def owners(module):
+    """The layers with parameters of their own; a parametrized one counts as one."""
+    for name, part in module.named_modules():
+        if any(True for _ in part.parameters(recurse=False)):
+            yield name.partition(".parametrizations")[0]
+
+
+def ups(symmetry):
+    return [symmetry.up] if isinstance(symmetry.up, str) else list(symmetry.up)
+
+
+def distance(a, b):
+    return float((a - b).norm() / b.norm())
+
+
+def powers(module, found, x, y):
+    """How far the predictions move when one layer that goes up is doubled, for each of them."""
+    from benchmarks.zoo import run
+
+    params = dict(module.named_parameters())
+    for up in sorted({up for symmetry in found.found for up in ups(symmetry)}):
+        own = dict(module.get_submodule(up).named_parameters(recurse=True))
+        twice = {f"{up}.{name}".lstrip("."): 2 * p for name, p in own.items()}
+        yield up, distance(run(module, {**params, **twice}, x), y)
+
+
+def measure(name):
+    """One line of the table, and a sentence for each fault."""
+    import torch
+
+    from benchmarks.zoo import ZOO, run, settle
+    from helpers import find_symmetries, random_twin
+
+    torch.manual_seed(0)
+    module, x = ZOO[name]()
+    module = module.double().eval()
+    settle(module, x)
+    other = ZOO[name]()[1]
+    begin = time.perf_counter()
+    found = find_symmetries(module, x)
+    seconds = time.perf_counter() - begin
+    twin = random_twin(module, x, size=1.0, generator=torch.Generator().manual_seed(1))
+    y = run(module, {}, other)
+    kept = distance(run(module, twin, other), y)
+    weakest = min(powers(module, found, other, y), key=lambda pair: pair[1], default=("", 0.0))
+    n = sum(p.numel() for p in module.parameters())
+    cells = name, f"{n:,}", f"{found.dim:,}", len(found.found), len(found.refused)
+    line = f"| {' | '.join(map(str, cells))} | {seconds:.1f} | {kept:.0e} | {weakest[1]:.2f} |"
+    return line, list(faults(module, found, kept, weakest))
+
+
+def faults(module, found, kept, weakest):
+    """A sentence for each way in which the answer is not good enough."""
+    answered = [up for s in found.found for up in set(ups(s))]
+    refused = [refusal.up for refusal in found.refused]
+    missing = set(owners(module)) ^ (set(answered) | set(refused))
+    twice = {up for up in refused if refused.count(up) > 1 or up in answered}
+    if missing:
+        yield f"layers neither found nor refused, or unknown: {', '.join(sorted(missing)[:5])}."
+    if twice:
+        yield f"layers answered more than once: {', '.join(sorted(twice)[:5])}."
+    if not kept < KEPT:
+        yield f"a twin's predictions are off by {kept:.1e}."
+    if found.dim and not weakest[1] > POWER:
+        yield f"doubling {weakest[0]} moves the predictions by {weakest[1]:.2g} only."
+
+
+def table(names):
+    """The lines of the table, and every fault with its network's name."""
+    lines, wrong = list(HEAD), []
+    for name in names:
+        try:
+            line, found = measure(name)
+        except Exception as problem:  # one network's own: the table goes on without it
+            text = str(problem).splitlines()[0][:120] if str(problem) else ""
+            line, found = f"| {name} |  |  |  |  |  |  |  |", [f"{type(problem).__name__}: {text}"]
+        lines.append(line)
+        wrong += [f"{name}: {sentence}" for sentence in found]
+        print(line, *found, sep="\n  ", flush=True)
+        gc.collect()
+    return lines, wrong
+
+
+def page(lines, wrong):
+    import timm
+    import torch
+    import torchvision
+    import transformers
+
+    libraries = dict(torchvision=torchvision, timm=timm, transformers=transformers)
+    versions = ", ".join(f"{name} {module.__version__}" for name, module in libraries.items())
+    first = f"{datetime.date.today()}, torch {torch.__version__}, {versions}, float64, processor."
+    about = [
+        "*Factors* is the dimension of the group, *kinds* how many lines describe it,",
+        "*twin off by* the relative change of the predictions when all factors are drawn at once,",
+        "*doubled moves* the smallest change when one layer that goes up is doubled and no other.",
+        "Random weights, small inputs. Made by `python -m benchmarks.architectures --write`.",
+    ]
+    ending = ["", "Not good enough:", "", *(f"- {sentence}" for sentence in wrong)] if wrong else []
+    return "\n".join(
+        ["# Rescalings of real networks", "", first, "", *about, "", *lines, *ending, ""]
+    )
+
+
+def main(arguments):
+    if Path(sys.prefix).resolve() != HOME.resolve():
+        ready()
+        command = [PYTHON, "-m", "benchmarks.architectures", *arguments]
+        return subprocess.run(command, cwd=ROOT, check=False).returncode
+    from benchmarks.zoo import ZOO
+
+    wanted = [word for word in arguments if not word.startswith("-")]
+    names = [name for name in ZOO if not wanted or any(word in name for word in wanted)]
+    lines, wrong = table(names)
+    if "--write" in arguments:
+        TABLE.write_text(page(lines, wrong), encoding="utf-8")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
