@@ -28,8 +28,14 @@ GROUPS = {
         *("alpha_scale", "scale_layers", "scale_units"),
         *("layer_scaling", "unit_scaling", "apply_scaling"),
     ),
-    "maps._lets_through": (),
-    "maps._find": ("find_symmetries", "symmetry_scaling", "rescale", "Symmetry"),
+    "maps._group": (),
+    "maps._labels": (),
+    "maps._rules": (),
+    "maps._trial": (),
+    "maps._find": (
+        *("find_symmetries", "symmetry_scaling", "rescale", "random_twin"),
+        *("Symmetries", "Symmetry", "Refusal"),
+    ),
     "maps._reparam": (
         *("Bijection", "compose", "pull_back", "jacobian", "pulled_gradient", "pulled_hessian"),
         *("weight_norm", "scale_direction"),

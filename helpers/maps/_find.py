@@ -1,44 +1,34 @@
-"""Find the rescaling symmetries of any `torch.nn.Module` by following its signal forward.
-
-A layer's output may be multiplied by c > 0 where everything on the way to the next layers lets c
-through, φ(cz) = cφ(z), and each of those layers can divide it out of its weights.
-"""
+"""Find every positive rescaling of a module's parameters that keeps its function."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
-from helpers.maps import _lets_through as step
-from helpers.nets._params import Params, along, axes, check_finite
-
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm)
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-SOURCES = (nn.Linear, *CONVOLUTIONS, *NORMS)  # weight and bias scale the output
-SINKS = (nn.Linear, *CONVOLUTIONS)  # the weight can divide its input
+from helpers.maps._group import Group, Kind
+from helpers.maps._trial import Trial
+from helpers.nets._params import Params, check_finite
 
 
 @dataclass(frozen=True)
 class Symmetry:
-    """Multiply the weight and bias of `up` by c > 0, divide the weights of `downs` by it."""
+    """Multiply `up` by c > 0 and divide `downs` by it; `units` such c may be chosen one by one."""
 
-    up: str  # name of the module that is multiplied
-    downs: tuple[str, ...]  # names of the modules that undo it, all of them
-    through: tuple[str, ...]  # what stands between
-    units: int | None  # h where each output unit may have its own c_j, None where only one c
+    up: str | tuple[str, ...]  # the layer that is multiplied, or all of them
+    downs: tuple[str, ...]  # the layers that are divided
+    units: int  # h independent factors, in the order of the rows of the first layer
+    words: str
 
     def __str__(self) -> str:
-        way = ", ".join(self.through) or "nothing"
-        each = f", or each of {self.units} units by its own" if self.units else ""
-        return f"{self.up} ↔ {', '.join(self.downs)} through {way}: by one factor{each}."
+        return f"{self.words}."
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A layer that may not be rescaled, and what stands in the way."""
+    """A layer with parameters that may not be multiplied, and what stands in the way."""
 
     up: str
     reason: str
@@ -49,147 +39,193 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Symmetries:
-    """Every layer of a module with weights: rescalable, or refused with the reason."""
+    """All positive rescalings of a module: `dim` independent factors; and the other layers."""
 
-    found: list[Symmetry]
-    refused: list[Refusal]
+    dim: int
+    found: tuple[Symmetry, ...]
+    refused: tuple[Refusal, ...]
+    _group: Group = field(repr=False, compare=False)
+    _kinds: tuple[Kind, ...] = field(repr=False, compare=False)
+    _params: Params = field(repr=False, compare=False)
+
+    def scaling(self, amounts: Mapping[str | Symmetry, float | Tensor]) -> Params:
+        """Return the scaling S > 0 of these factors, an entry for each entry of the parameters."""
+        logs = self._logs(amounts)
+        return {name: logs[name].exp().to(block) for name, block in self._params.items()}
 
     def __str__(self) -> str:
         return "\n".join(map(str, [*self.found, *self.refused]))
 
+    def _logs(self, amounts) -> Params:
+        z = torch.zeros(self._group.dim, dtype=torch.float64)
+        for up, amount in amounts.items():
+            units = self._units(up)
+            c = torch.as_tensor(amount, dtype=torch.float64).detach().cpu()
+            _check_amount(c, len(units), up)
+            z[units] += c.log()
+        return self._group.logs(z, self._params)
 
-class Blocked(Exception):
-    """The factor cannot be undone on one of the ways forward."""
+    def _units(self, up) -> list[int]:
+        """Return the factors of a symmetry, or all those of a layer or a parameter."""
+        units = []
+        for symmetry, kind in zip(self.found, self._kinds):
+            ups = {n for n, powers in kind.powers.items() if max(powers) > 0}
+            if up == symmetry or up in ups | {_layer(n) for n in ups}:
+                units += kind.units
+        if not units:
+            names = ", ".join(dict.fromkeys(n for s in self.found for n in _names(s))) or "none"
+            reasons = {r.up: r.reason for r in self.refused}
+            reason = reasons.get(up, "there is no such layer")
+            raise ValueError(f"rescale needs one of the layers {names}, got {up!r}: {reason}.")
+        return units
 
 
-def find_symmetries(module: nn.Module) -> Symmetries:
-    """Return which layers of `module` may be rescaled, and for each other one why not.
+def find_symmetries(module: nn.Module, x=None) -> Symmetries:
+    """Return all positive diagonal rescalings of the parameters that keep the module's function.
 
-    Traces the module with `torch.fx`, then follows each layer's output to everything that reads
-    it. ReLU, leaky ReLU, pooling, dropout, flattening and reshaping let a factor through; a sum, a
-    normalization, a smooth activation or the output does not. The gain and bias of a
-    normalization are themselves a layer that may be rescaled. Nothing is run: cost, milliseconds.
+    Runs the module once on copies, with a label beside each number in memory that says what it
+    would be multiplied by; each operation asks for equations between labels, and the group is what
+    solves them. Then the find is tried before it is believed: on generic weights, in float64, on
+    another input too; what cannot be tried is refused. The module is left as it was.
+
+    `x` is an ordinary input: a tensor, a tuple of arguments or a dict of keywords. Take it as long
+    as any that you use, and small otherwise: a batch of two will do. The function is kept on the
+    way through the module that x takes.
 
     Raises:
-        ValueError: a module that torch.fx cannot trace.
+        ValueError: no x, or a module that does not run on it.
     """
-    graph, layers = _trace(module), dict(module.named_modules())
-    found, refused = [], []
-    for node in graph.nodes:
-        layer = layers.get(node.target) if node.op == "call_module" else None
-        if isinstance(layer, SOURCES) and getattr(layer, "weight", None) is not None:
-            try:
-                found.append(_follow(node, layers, graph))
-            except Blocked as reason:
-                refused.append(Refusal(node.target, str(reason)))
-    return Symmetries(found, refused)
+    if x is None:
+        raise ValueError(
+            "find_symmetries needs an input, as in find_symmetries(module, x): "
+            "it follows one forward, since the code alone does not say which layers meet."
+        )
+    for dtype in (torch.float64, None):
+        try:
+            trial = Trial(module, x, dtype)
+            labels = trial.labels()
+            group = Group(labels, labels.named_parts())
+            tol = max(1e-9, 1e3 * labels.eps)
+            faults = trial.faults(group, tol)
+            break
+        except (RuntimeError, TypeError) as error:
+            failure = error
+    else:
+        raise ValueError(
+            f"find_symmetries needs a module that runs on x, got {type(module).__name__}: "
+            f"{str(failure).splitlines()[0]}"
+        ) from failure
+    params = {name: p.detach() for name, p in module.named_parameters()}
+    kinds = tuple(kind for k, kind in enumerate(group.kinds) if k not in faults)
+    found = tuple(_symmetry(kind) for kind in kinds)
+    dim = sum(s.units for s in found)
+    refused = _refusals(group, faults, {n for s in found for n in _names(s)})
+    return Symmetries(dim, found, refused, group, kinds, params)
 
 
-def symmetry_scaling(params: Params, amount: float | Tensor, symmetry: Symmetry) -> Params:
-    """Return the scaling S of one symmetry: `amount` is c > 0, or (units,) one c_j for each unit.
+def symmetry_scaling(module: nn.Module, amounts: Mapping, x=None) -> Params:
+    """Return the scaling S > 0 of `rescale(module, amounts, x)`: θ ↦ S ⊙ θ keeps the function.
+
+    For a sweep over many factors keep `found = find_symmetries(module, x)`, and give it
+    `lambda c: found.scaling({layer: c})`.
 
     Raises:
-        ValueError: amounts that are not finite and positive, or not one for each unit.
+        ValueError: as `rescale`.
     """
-    c = amount if isinstance(amount, Tensor) else torch.tensor(amount, dtype=torch.float64)
-    _check_amount(c, symmetry)
-    S = {name: torch.ones_like(block) for name, block in params.items()}
-    for name in (f"{symmetry.up}.weight", f"{symmetry.up}.bias"):
-        if name in S:
-            S[name] = S[name] * _along(c, axes(name)[0], S[name])
-    for name in (f"{down}.weight" for down in symmetry.downs):
-        S[name] = S[name] / _along(c, axes(name)[1], S[name])
-    return S
+    return find_symmetries(module, x).scaling(amounts)
 
 
-def rescale(module: nn.Module, amounts: Mapping[str, float | Tensor]) -> Params:
+def rescale(module: nn.Module, amounts: Mapping[str | Symmetry, float | Tensor], x=None) -> Params:
     """Return parameters of `module` with the same function, each layer named multiplied by c > 0.
 
     `amounts` maps a layer's name to one factor, or to one for each of its units; what undoes it is
-    found by `find_symmetries`. The module itself is not changed.
+    found by `find_symmetries(module, x)`. A symmetry found there may stand for its layer's name,
+    where a layer has several. The module itself is not changed.
 
     Raises:
-        ValueError: a layer that is not there or not rescalable, with the reason.
+        ValueError: a layer that is not there or not rescalable, with the reason; factors that are
+            not finite and positive, or too large for the dtype.
     """
-    params = {name: p.detach().clone() for name, p in module.named_parameters()}
-    check_finite(params, "rescale")
-    symmetries = find_symmetries(module)
-    for up, amount in amounts.items():
-        S = symmetry_scaling(params, amount, _pick(symmetries, up))
-        params = {name: S[name] * block for name, block in params.items()}
-    return params
+    check_finite(dict(module.named_parameters()), "rescale")
+    symmetries = find_symmetries(module, x)
+    return _applied(symmetries._params, symmetries._logs(amounts))
 
 
-def _follow(source: fx.Node, layers: dict, graph: fx.Graph) -> Symmetry:
-    """Return the symmetry that starts at `source`, or raise with what is in its way."""
-    _check_used_once(source, graph)
-    downs, through, scaled, units = [], [], {source}, layers[source.target].weight.shape[0]
-    for node in graph.nodes:
-        carried = [arg for arg in node.all_input_nodes if arg in scaled]
-        layer = layers.get(node.target) if node.op == "call_module" else None
-        if not carried:
-            continue
-        if isinstance(layer, SINKS):
-            _check_used_once(node, graph)
-            downs.append(node.target)
-            units = _units_after(units, layers[source.target], layer)
-        elif step.lets_through(node, layer, len(carried)):
-            scaled.add(node)
-            through.append(step.name_of(node, layer))
-            units = None if step.mixes_units(node, layer, layers[source.target]) else units
-        else:
-            raise Blocked(step.why_not(node, layer, len(carried)))
-    if not downs:
-        raise Blocked("no later layer reads it")
-    return Symmetry(source.target, tuple(downs), tuple(through), units)
+def random_twin(module: nn.Module, x=None, *, size: float, generator: torch.Generator) -> Params:
+    """Return parameters with the same function and every factor drawn anew: ln c ~ U(−size, size).
+
+    Raises:
+        ValueError: as `rescale`.
+    """
+    symmetries = find_symmetries(module, x)
+    amounts = {}
+    for symmetry in symmetries.found:
+        draw = torch.rand(symmetry.units, generator=generator, device=generator.device).cpu()
+        amounts[symmetry] = (size * (2 * draw.double() - 1)).exp()
+    return _applied(symmetries._params, symmetries._logs(amounts))
 
 
-def _units_after(units: int | None, up: nn.Module, down: nn.Module) -> int | None:
-    """Return the number of units that keep a column of `down` each, None where they do not."""
-    inputs = down.weight.shape[1]
-    flattened = isinstance(up, (*CONVOLUTIONS, nn.BatchNorm2d)) and isinstance(down, nn.Linear)
-    if units is None or getattr(down, "groups", 1) > 1:
-        return None
-    return units if inputs == units or (flattened and inputs % units == 0) else None
+def _applied(params: Params, logs: Params) -> Params:
+    twin = {n: (p.double() * logs[n].to(p.device).exp()).to(p.dtype) for n, p in params.items()}
+    for name, block in twin.items():
+        lost = ~torch.isfinite(block) | (block == 0) & (params[name] != 0)
+        if bool(lost.any()):
+            raise ValueError(
+                f"rescale needs factors that {block.dtype} can hold, got {int(lost.sum())} entries "
+                f"of {name} that became infinite or 0: the function would be another."
+            )
+    return twin
 
 
-def _check_used_once(node: fx.Node, graph: fx.Graph) -> None:
-    if sum(other.op == "call_module" and other.target == node.target for other in graph.nodes) > 1:
-        raise Blocked(f"{node.target} is used more than once with the same weights")
-
-
-def _along(c: Tensor, axis: int, block: Tensor) -> Tensor:
-    c = c.to(block.dtype).to(block.device)
-    if c.ndim == 0:
-        return c
-    c = c.repeat_interleave(block.shape[axis] // len(c))
-    return along(c, axis, block.ndim)
-
-
-def _check_amount(c: Tensor, symmetry: Symmetry) -> None:
-    shapes = [()] + ([(symmetry.units,)] if symmetry.units else [])
-    if tuple(c.shape) not in shapes or not bool((torch.isfinite(c) & (c > 0)).all()):
+def _check_amount(c: Tensor, units: int, up) -> None:
+    if tuple(c.shape) not in ((), (units,)) or not bool((torch.isfinite(c) & (c > 0)).all()):
         raise ValueError(
-            f"rescaling {symmetry.up} needs finite factors > 0 of shape "
-            f"{' or '.join(map(str, shapes))}, got {c.tolist()}: relu(-z) is not -relu(z)."
+            f"rescaling {up} needs finite factors > 0 of shape () or ({units},), "
+            f"got {c.tolist()}: relu(-z) is not -relu(z)."
         )
 
 
-def _pick(symmetries: Symmetries, up: str) -> Symmetry:
-    reasons = {refusal.up: refusal.reason for refusal in symmetries.refused}
-    for symmetry in symmetries.found:
-        if symmetry.up == up:
-            return symmetry
-    names = ", ".join(symmetry.up for symmetry in symmetries.found) or "none"
-    reason = reasons.get(up, "there is no such layer")
-    raise ValueError(f"rescale needs one of the layers {names}, got {up!r}: {reason}.")
+def _layer(name: str) -> str:
+    """Return the layer that a parameter belongs to; for one of the whole module, itself."""
+    layer, _, parametrized = name.partition(".parametrizations.")
+    return layer if parametrized else layer.rpartition(".")[0] or name
 
 
-def _trace(module: nn.Module) -> fx.Graph:
-    try:
-        return fx.Tracer().trace(module)
-    except Exception as error:
-        raise ValueError(
-            "find_symmetries needs a module that torch.fx can trace, got "
-            f"{type(module).__name__}: {str(error).splitlines()[0]}."
-        ) from error
+def _names(symmetry: Symmetry) -> tuple[str, ...]:
+    return (symmetry.up,) if isinstance(symmetry.up, str) else symmetry.up
+
+
+def _symmetry(kind: Kind) -> Symmetry:
+    ups = tuple(dict.fromkeys(_layer(n) for n, powers in kind.powers.items() if max(powers) > 0))
+    downs = tuple(dict.fromkeys(_layer(n) for n, powers in kind.powers.items() if min(powers) < 0))
+    h = len(kind.units)
+    words = f"multiply {', '.join(ups)} by c"
+    words += f" and divide {', '.join(downs)} by c" if downs else ", which nothing feels"
+    words += f", a c of its own for each of {h} units" if h > 1 else ""
+    return Symmetry(ups[0] if len(ups) == 1 else ups, downs, h, words)
+
+
+def _refusals(group: Group, faults: dict[int, str], ups: set[str]) -> tuple[Refusal, ...]:
+    """Return each layer that has parameters and stands in no `ups`, with the reason."""
+    causes, out = group.causes(), {}
+    for name, parts in group.parts.items():
+        layer = _layer(name)
+        if layer not in ups | set(out):
+            out[layer] = _reason(group, name, parts, causes, faults)
+    return tuple(Refusal(layer, reason) for layer, reason in out.items())
+
+
+def _reason(group, name, parts, causes, faults) -> str:
+    for k, kind in enumerate(group.kinds):
+        if name in kind.powers:
+            other = ", ".join(
+                dict.fromkeys(_layer(n) for n, p in kind.powers.items() if max(p) > 0)
+            )
+            return faults.get(k) or f"it is divided where {other} is multiplied, by the same factor"
+    labels = [k for part in parts for k in part.plus.flatten().tolist() if k > 0]
+    cause = next((causes[k] for k in labels if causes[k]), None)
+    return _sentence(*cause) if cause else "nothing in this forward reads it"
+
+
+def _sentence(op: str, at: str) -> str:
+    return f"{op} at {at}"

@@ -1,0 +1,213 @@
+"""Linear equations between log-factors, and the group that solves them.
+
+Label k stands for a factor exp(u_k) > 0, and label 0 for none. What a network asks of its factors
+is linear in u: u_a = u_b where a sum joins two signals, Σ c u = 0 where a product or a power meets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import breadth_first_order, connected_components
+from torch import Tensor
+
+from helpers.nets._params import Params
+
+ZERO = -1  # the label of an entry that is 0 or infinite whatever the weights are: any factor fits
+HALF = 2**31  # two labels in one number
+
+
+class Part(NamedTuple):
+    """Some entries of a parameter, as `as_strided` names them: each is multiplied by plus/minus."""
+
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    at: int
+    plus: Tensor  # labels that broadcast to the shape, of what the entries give
+    minus: Tensor  # and of what they read
+
+
+class Kind(NamedTuple):
+    """Factors that move the same parameters to the same powers."""
+
+    powers: dict[str, tuple[Fraction, ...]]  # by parameter
+    units: list[int]  # which of the group's factors, in the order of the first that is multiplied
+
+
+class Equations:
+    """Unknowns u_1, u_2, … and what is asked of them, each time with the step that asks."""
+
+    def __init__(self):
+        super().__init__()
+        self.n, self.pairs, self.lines, self.why = 1, [], [], ("", "")
+
+    def fresh(self, *shape: int) -> Tensor:
+        """Return new labels of this shape."""
+        self.n += math.prod(shape)
+        return torch.arange(self.n - math.prod(shape), self.n).reshape(shape)
+
+    def equal(self, a: Tensor, b: Tensor) -> None:
+        """Ask for u_a = u_b, entry by entry."""
+        a, b = torch.broadcast_tensors(a, torch.as_tensor(b))
+        differ = (a != b) & (a != ZERO) & (b != ZERO)
+        if bool(differ.any()):
+            code = torch.unique(a[differ] * HALF + b[differ])
+            self.pairs.append((code // HALF, code % HALF, self.why))
+
+    def join(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the one label that both have, entry by entry, and ask for it."""
+        self.equal(a, b)
+        return torch.where(a == ZERO, b, a)
+
+    def alike(self, u: Tensor, dims: int | Sequence[int] | None = None, keepdim=False) -> Tensor:
+        """Return the one label along `dims` (None or []: everywhere), and ask for it."""
+        if not u.ndim or not u.numel():
+            return u
+        dims = [dims] if isinstance(dims, int) else list(dims or range(u.ndim))
+        one = u.amax(dims, keepdim=True)
+        self.equal(u, one)
+        return one if keepdim else one.squeeze(dims)
+
+    def combined(self, c, u: Tensor, d=0, v: Tensor | int = 0) -> Tensor:
+        """Return the label of c u + d v, entry by entry: a new one where it is no old one."""
+        u, v = torch.broadcast_tensors(u, torch.as_tensor(v))
+        if c == 1 and not bool(v.any()):
+            return u
+        code, back = torch.unique((u + 1) * HALF + v + 1, return_inverse=True)
+        a, b = code // HALF - 1, code % HALF - 1
+        out = torch.where((a == 0) & (b == 0) | (a == b) & (c + d == 0), 0, -2)
+        out = torch.where(a == 0, b, out) if d == 1 else out
+        out = torch.where(b == 0, a, out) if c == 1 else out
+        out = torch.where((a == ZERO) | (b == ZERO), ZERO, out)
+        new = out == -2
+        if bool(new.any()):
+            out[new] = self.fresh(int(new.sum()))
+            self.lines.append(((c, d, -1), torch.stack([a, b, out])[:, new], self.why))
+        return out[back].reshape(u.shape)
+
+
+class Group:
+    """The solutions of `equations`, seen on the parameters: `dim` factors, sorted into `kinds`.
+
+    A label is new on a parameter, or a sum of older ones; so what is free among the labels is free
+    on the parameters, and `dim` counts it.
+    """
+
+    def __init__(self, equations: Equations, parts: Mapping[str, list[Part]]):
+        self.parts, self._equations = parts, equations
+        ends = [np.concatenate([[0], *(pair[k] for pair in equations.pairs)]) for k in (0, 1)]
+        self._graph = coo_matrix((np.ones(len(ends[0])), ends), [equations.n] * 2).tocsr()
+        _, part = connected_components(self._graph, directed=False)
+        _, first = np.unique(part, return_index=True)
+        self._root = torch.as_tensor(first[part])  # the smallest label that equals it: 0 for none
+        self._dependent, self._tied = _eliminate(self._rows())
+        self._dependent[0] = {}
+        self.kinds, self._scales = [], {}
+        for powers, members in _sorted({n: self._moved(p) for n, p in parts.items()}).items():
+            units = range(len(self._scales), len(self._scales) + len(members))
+            self.kinds.append(Kind(dict(powers), list(units)))
+            self._scales |= members
+        self.dim = len(self._scales)
+
+    def logs(self, z: Tensor, params: Params) -> Params:
+        """Return the log-factors of all entries of `params` for those of the factors, z (dim,)."""
+        amount = {i: float(scale) * u for (i, scale), u in zip(self._scales.items(), z.tolist())}
+        u, out = torch.zeros(len(self._root), dtype=torch.float64), {}
+        for k in self._root.unique().tolist():
+            u[k] = sum(float(c) * amount.get(i, 0.0) for i, c in self._value(k).items())
+        for name, block in params.items():
+            flat = torch.zeros(block.numel(), dtype=torch.float64)
+            for shape, stride, at, plus, minus in self.parts[name]:
+                entries = u[self._root[plus]] - u[self._root[minus]]
+                flat.as_strided(shape, stride, at).copy_(entries)
+            out[name] = flat.reshape(block.shape)
+        return out
+
+    def causes(self) -> dict[int, tuple[str, str]]:
+        """Return the step that leaves a label no factor, for each that has none."""
+        causes = {k: self._tied[r] for k, r in enumerate(self._root.tolist()) if r in self._tied}
+        direct = {}
+        for a, b, why in reversed(self._equations.pairs):
+            direct |= dict.fromkeys((a + b)[a * b == 0].tolist(), why)
+        order, before = breadth_first_order(self._graph, 0, directed=False)
+        for k in order[1:].tolist():
+            causes[k] = causes[int(before[k])] if before[k] else direct[k]
+        return causes
+
+    def _value(self, k: int, minus: int = 0) -> dict[int, Fraction]:
+        """Return u_k − u_minus (roots) in terms of the free unknowns: {unknown: coefficient}."""
+        return _put_in({k: 1, minus: -1} if k != minus else {}, self._dependent)
+
+    def _rows(self) -> Iterable[tuple[dict, tuple]]:
+        for coefficients, names, why in self._equations.lines:
+            for column in self._root[names].unique(dim=1).T.tolist():
+                row: dict[int, Fraction] = {}
+                for c, k in zip(coefficients, column):
+                    row[k] = row.get(k, 0) + Fraction(c)
+                yield {k: c for k, c in row.items() if k}, why
+
+    def _moved(self, parts: list[Part]) -> dict[int, tuple[set[Fraction], int]]:
+        """Return for each free unknown its powers in these entries, and where it comes first."""
+        out: dict[int, tuple[set, int]] = {}
+        for part in parts:
+            plus, at = (t.tolist() for t in np.unique(self._root[part.plus], return_index=True))
+            minus = self._root[part.minus].unique().tolist()
+            pairs = [(k, 0, part.at + n) for k, n in sorted(zip(plus, at), key=lambda x: x[1])]
+            pairs += [(0, k, part.at) for k in minus]
+            if len(plus) == len(minus) == 1:  # one factor for all, which may cancel
+                pairs = [(plus[0], minus[0], part.at)]
+            for k, m, at in pairs:
+                for i, c in self._value(k, m).items():
+                    out.setdefault(i, (set(), at))[0].add(c)
+        return out
+
+
+def _sorted(moved: dict[str, dict]) -> dict[tuple, dict[int, Fraction]]:
+    """Return {powers by parameter: {unknown: scale}}, so scaled that the powers are integers."""
+    kinds: dict[tuple, list] = {}
+    for i in sorted({i for at in moved.values() for i in at}):
+        touched = {name: at[i] for name, at in moved.items() if i in at}
+        powers = [c for cs, _ in touched.values() for c in cs]
+        scale = Fraction(math.lcm(*(c.denominator for c in powers)))
+        scale /= math.gcd(*(int(scale * c) for c in powers)) * (1 if max(powers) > 0 else -1)
+        key = tuple((n, tuple(sorted(scale * c for c in cs))) for n, (cs, _) in touched.items())
+        up = next(n for n, cs in key if cs[-1] > 0)
+        kinds.setdefault(key, []).append((list(moved).index(up), touched[up][1], i, scale))
+    order = sorted(kinds.items(), key=lambda kind: min(kind[1]))
+    return {key: {i: scale for *_, i, scale in sorted(members)} for key, members in order}
+
+
+def _eliminate(rows: Iterable[tuple[dict, tuple]]) -> tuple[dict[int, dict], dict[int, tuple]]:
+    """Return what Σ c u = 0 makes dependent, {unknown: {free: c}}, and who asks where it is 0.
+
+    Gauss and Jordan in exact fractions; of a row the youngest unknown becomes dependent.
+    """
+    solved: dict[int, dict] = {}
+    uses: dict[int, set[int]] = {}  # in which solutions a free unknown stands
+    zero: dict[int, tuple] = {}
+    for row, why in rows:
+        if not (rest := _put_in(row, solved)):
+            continue
+        pivot = max(rest, key=lambda i: (abs(rest[i]) == 1, i))
+        c = rest.pop(pivot)
+        solution = {pivot: {i: -x / c for i, x in rest.items()}}
+        for other in [pivot, *uses.pop(pivot, ())]:
+            solved[other] = _put_in(solved.get(other, {pivot: 1}), solution)
+            for i in solved[other]:
+                uses.setdefault(i, set()).add(other)
+            zero |= {} if solved[other] else {other: why}
+    return solved, zero
+
+
+def _put_in(row: dict[int, Fraction], solved: dict[int, dict]) -> dict[int, Fraction]:
+    out: dict[int, Fraction] = {}
+    for i, c in row.items():
+        for j, x in solved.get(i, {i: 1}).items():
+            out[j] = out.get(j, 0) + Fraction(c) * x
+    return {i: c for i, c in out.items() if c}
