@@ -15,6 +15,7 @@ from group_nets import NETS, inputs
 from torch.func import functional_call
 
 from helpers import find_symmetries, random_twin, rescale, symmetry_scaling
+from helpers.maps._rules import RULES
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -309,3 +310,86 @@ def test_a_random_twin_depends_on_its_generator_alone(name):
         twins.append(random_twin(module, x, size=0.5, generator=generator))
     assert all(torch.equal(twins[0][key], twins[1][key]) for key in twins[0])
     assert any(off(twins[0][key], twins[2][key]) > 1e-2 for key in twins[0])
+
+
+# ---- a fault of our own makes the group smaller, never wrong
+
+
+def answer(name):
+    """What is found now, how far its twin's predictions are off, and the refusals."""
+    module, x = built(name), fresh(name)
+    found = find_symmetries(module, x)
+    twin = random_twin(module, x, size=1.0, generator=torch.Generator().manual_seed(3))
+    other = fresh(name, 7)
+    return found, off(run(module, twin, other), run(module, values(module), other))
+
+
+def passes(s, x, *_, **__):
+    return s[x]
+
+
+def passes_first(s, x, *_, **__):
+    return (s[x],)  # what comes out besides has no labels
+
+
+BATCH_NORM = "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training"
+WRONG = {
+    "gelu": ("gelu", passes),
+    "sine": ("sin", passes),
+    "highway": ("sigmoid", passes),
+    "rounded": ("div", passes),
+    "number added": ("add", passes),
+    "squared relu": ("mul", passes),
+    "squared by power": ("pow", passes),
+    "capped": ("hardtanh", passes),
+    "sorted units": ("sort", passes_first),
+    "layer norm": ("native_layer_norm", passes_first),
+    "batch norm": (BATCH_NORM, passes_first),
+    "scaled dot product attention": ("_safe_softmax", passes),
+    "linear attention": ("bmm", lambda s, a, b: s[a][:, :, :1].expand(-1, -1, b.shape[2])),
+    "into a buffer": ("mm", lambda s, a, b: s[a][:, :1].expand(-1, b.shape[1])),
+    "padded by ones": ("constant_pad_nd", lambda s, x, *_: s[x][:, :, :1, :1]),
+    "tied layers": ("addmm", lambda s, c, a, b, **_: s[c]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_rule_is_caught(name, monkeypatch):
+    ops, rule = WRONG[name]
+    right = case(name)[2]
+    for op in ops.split():  # torch's releases differ in which of them they call
+        monkeypatch.setitem(RULES, op, rule)
+    found, error = answer(name)
+    assert found.refused != right.refused, "the wrong rule made no difference: it proves nothing"
+    assert found.dim <= right.dim
+    assert error < 1e-9
+
+
+MISSING = {
+    "three layers": ("relu", "leaky_relu", "addmm"),
+    "lenet with view": ("convolution", "max_pool2d_with_indices"),
+    "fire": ("cat", "relu"),
+    "gains along the way": ("mul", "mm"),
+    "llama block": ("bmm", "mul", "add"),
+    "embedding": ("embedding",),
+    "batch norm": (BATCH_NORM,),
+    "layer norm": ("native_layer_norm",),
+    "weight norm": ("_weight_norm_interface",),
+}
+
+
+@pytest.mark.parametrize(("name", "ops"), [(name, op) for name in MISSING for op in MISSING[name]])
+def test_a_missing_rule_makes_the_group_smaller_never_wrong(name, ops, monkeypatch):
+    for op in ops.split():
+        monkeypatch.delitem(RULES, op)
+    found, error = answer(name)
+    assert found.dim < case(name)[2].dim
+    assert error < 1e-9
+
+
+def test_what_torch_does_not_see_is_caught(monkeypatch):
+    """forward leaves torch for numpy: no operation says that the weight's size matters."""
+    module, x = built("without biases"), fresh("without biases")
+    forward = module.forward
+    module.forward = lambda x: forward(x) * float(abs(module[0].weight.detach().numpy()).sum())
+    assert find_symmetries(module, x).dim == 0
