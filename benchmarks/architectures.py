@@ -2,10 +2,10 @@
 
 Random weights, small inputs, float64. For each network: is every layer with parameters found or
 refused; how far do the predictions move under a random twin (all factors at once, an input that
-was not shown), which should be rounding; and how far when only a layer that goes up is doubled and
-nothing undoes it, which should be much, or the first number would say nothing. A network fails the
-run if a layer is missing, if the twin is off by more than 1e-9, or if a doubled layer moves the
-predictions by less than 0.1. An environment of its own is made in `_build/architectures`.
+was not shown), which should be rounding; and how far when one layer that goes up is made tenfold
+and nothing undoes it, which should be much, or the first number would say nothing. A network fails
+the run if a layer is missing, if the twin is off by more than 1e-9, or if a tenfold layer moves
+the predictions by less than 0.1. An environment of its own is made in `_build/architectures`.
 """
 
 import datetime
@@ -24,7 +24,7 @@ PINS = Path(__file__).with_name("requirements-architectures.txt")
 TABLE = Path(__file__).with_suffix(".md")
 KEPT, POWER = 1e-9, 0.1
 HEAD = (
-    "| network | parameters | factors | kinds | refused | seconds | twin off by | doubled moves |",
+    "| network | parameters | factors | kinds | refused | seconds | twin off by | tenfold moves |",
     "|---|---:|---:|---:|---:|---:|---:|---:|",
 )
 
@@ -40,10 +40,10 @@ def ready():
 
 
 def owners(module):
-    """The layers with parameters of their own; a parametrized one counts as one."""
-    for name, part in module.named_modules():
-        if any(True for _ in part.parameters(recurse=False)):
-            yield name.partition(".parametrizations")[0]
+    """Every layer with parameters; a parametrized one counts as one, a bare parameter as itself."""
+    for name, _ in module.named_parameters():
+        layer, _, parametrized = name.partition(".parametrizations.")
+        yield layer if parametrized else layer.rpartition(".")[0] or name
 
 
 def ups(symmetry):
@@ -51,18 +51,18 @@ def ups(symmetry):
 
 
 def distance(a, b):
-    return float((a - b).norm() / b.norm())
+    """The relative change of the output that changes most."""
+    return max(float((x - y).norm() / y.norm()) for x, y in zip(a, b))
 
 
 def powers(module, found, x, y):
-    """How far the predictions move when one layer that goes up is doubled, for each of them."""
+    """How far the predictions move when one layer that goes up is made tenfold, for each."""
     from benchmarks.zoo import run
 
     params = dict(module.named_parameters())
     for up in sorted({up for symmetry in found.found for up in ups(symmetry)}):
-        own = dict(module.get_submodule(up).named_parameters(recurse=True))
-        twice = {f"{up}.{name}".lstrip("."): 2 * p for name, p in own.items()}
-        yield up, distance(run(module, {**params, **twice}, x), y)
+        more = {name: 10 * p for name, p in params.items() if up in (name, name.rpartition(".")[0])}
+        yield up, distance(run(module, {**params, **more}, x), y)
 
 
 def measure(name):
@@ -103,7 +103,7 @@ def faults(module, found, kept, weakest):
     if not kept < KEPT:
         yield f"a twin's predictions are off by {kept:.1e}."
     if found.dim and not weakest[1] > POWER:
-        yield f"doubling {weakest[0]} moves the predictions by {weakest[1]:.2g} only."
+        yield f"{weakest[0]} made tenfold moves the predictions by {weakest[1]:.2g} only."
 
 
 def table(names):
@@ -134,7 +134,7 @@ def page(lines, wrong):
     about = [
         "*Factors* is the dimension of the group, *kinds* how many lines describe it,",
         "*twin off by* the relative change of the predictions when all factors are drawn at once,",
-        "*doubled moves* the smallest change when one layer that goes up is doubled and no other.",
+        "*tenfold moves* the smallest change when one layer that goes up is made tenfold, alone.",
         "Random weights, small inputs. Made by `python -m benchmarks.architectures --write`.",
     ]
     ending = ["", "Not good enough:", "", *(f"- {sentence}" for sentence in wrong)] if wrong else []

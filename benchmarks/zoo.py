@@ -138,10 +138,10 @@ def settle(module, x):
 
 
 def run(module, params, x):
-    """Every number that the module says about x, in one vector."""
+    """Every tensor that the module returns for x."""
     args, named = ((), x) if isinstance(x, dict) else ((x,), {})
     with torch.no_grad():
         output = torch.func.functional_call(module, params, args, named)
     output = output.to_tuple() if hasattr(output, "to_tuple") else output
     parts = output if isinstance(output, (tuple, list)) else [output]
-    return torch.cat([part.reshape(-1) for part in parts if isinstance(part, torch.Tensor)])
+    return [part for part in parts if isinstance(part, torch.Tensor)]
