@@ -175,6 +175,18 @@ def shuffled_channels():
     return nn.Sequential(*steps, nn.Conv2d(4, 2, 2, groups=2))
 
 
+@net((2, 2, 4, 4))
+def channels_last():
+    steps = nn.Conv2d(2, 3, 3, stride=2, padding="valid"), nn.ReLU(), nn.Conv2d(3, 2, 1)
+    return nn.Sequential(*steps).to(memory_format=torch.channels_last)
+
+
+@net((2, 4, 4))
+def one_image_round_a_corner():
+    conv = nn.Conv2d(3, 2, 3, padding="same", padding_mode="circular", dilation=2)
+    return nn.Sequential(nn.Conv2d(2, 3, 1), nn.ReLU(), conv)
+
+
 # ---- normalization
 
 

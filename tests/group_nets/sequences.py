@@ -78,6 +78,18 @@ def relu_rnn_of_two_layers():
     return recurrent(nn.RNN(2, 2, num_layers=2, nonlinearity="relu", batch_first=True), 2)
 
 
+@net((2, 3, 2))
+def relu_rnn_with_a_learned_start():
+    def run(m, x):
+        h = m.start.expand(len(x), -1)
+        for step in x.unbind(1):
+            h = torch.relu(m.a(step) + m.b(h))
+        return m.head(h)
+
+    parts = dict(a=nn.Linear(2, 3), b=linear(3, 3), start=weight(3), head=nn.Linear(3, 2))
+    return Net(run, **parts)
+
+
 # ---- attention
 
 
@@ -298,6 +310,21 @@ def attention_with_biases_as_keys():
     return Net(run, mha=mha)
 
 
+@net((2, 3, 4), dead=4, why=KEY.format(4))
+def attention_shown():
+    run = lambda m, x: m.mha(x, x, x, need_weights=True)  # noqa: E731
+    return Net(run, mha=nn.MultiheadAttention(4, 2, batch_first=True))
+
+
+@net((2, 3, 4), Tokens(2, (2, 3)), dead=4, why=KEY.format(4))
+def padded_attention():
+    def run(m, x, mask):
+        mask = mask.bool() & (torch.arange(3) > 0)
+        return m.mha(x, x, x, key_padding_mask=mask, need_weights=False)[0]
+
+    return Net(run, mha=nn.MultiheadAttention(4, 2, batch_first=True))
+
+
 # ---- tables and experts
 
 
@@ -345,6 +372,15 @@ def experts_mixed():
 
     expert = lambda: nn.Sequential(linear(3, 3), nn.ReLU(), linear(3, 2))  # noqa: E731
     return Net(run, router=linear(3, 2), experts=nn.ModuleList([expert(), expert()]))
+
+
+@net((4, 3))
+def experts_in_one_weight():
+    def run(m, x):
+        h = torch.relu(torch.einsum("ni,eih->neh", x, m.up))
+        return torch.einsum("neh,eho,ne->no", h, m.down, torch.softmax(m.router(x), -1))
+
+    return Net(run, up=weight(2, 3, 3), down=weight(2, 3, 2), router=linear(3, 2))
 
 
 @net((6, 3))

@@ -121,6 +121,33 @@ def nested():
     return nn.Sequential(inner, nn.ReLU(), nn.ModuleDict({"last": nn.Linear(3, 2)})["last"])
 
 
+@net((3,))
+def one_example_alone():
+    return between(torch.relu)
+
+
+@net((4, 3))
+def one_flat_parameter():
+    """All weights in one vector, cut and shaped in forward."""
+
+    def run(m, x):
+        up, b, down = m.flat.split((12, 4, 8))
+        return torch.relu(x @ up.view(3, 4) + b) @ down.view(4, 2)
+
+    return Net(run, flat=weight(24))
+
+
+@net((4, 3))
+def ensemble():
+    """Two nets in one weight, as torch.func stacks them."""
+
+    def run(m, x):
+        one = lambda a, b: torch.relu(x @ a) @ b  # noqa: E731
+        return torch.func.vmap(one)(m.a, m.b)
+
+    return Net(run, a=weight(2, 3, 3), b=weight(2, 3, 2))
+
+
 # ---- tied, normed, pruned weights
 
 
@@ -199,6 +226,36 @@ def pruned():
     mask = torch.tensor([[1.0, 0, 1], [0, 1, 0], [1, 0, 1], [0, 1, 0]])
     prune.custom_from_mask(made[0], "weight", mask)
     return made
+
+
+@net((4, 3))
+def factored_weight():
+    """The weight is a product of two, made before any signal comes."""
+    run = lambda m, x: m.down(torch.relu(F.linear(x, m.a @ m.b)))  # noqa: E731
+    return Net(run, a=weight(4, 2), b=weight(2, 3), down=nn.Linear(4, 2))
+
+
+@net((4, 3))
+def merged_lora():
+    def run(m, x):
+        return m.down(torch.relu(F.linear(x, m.base.weight + 0.5 * m.b @ m.a, m.base.bias)))
+
+    parts = dict(base=nn.Linear(3, 4), a=weight(2, 3), b=weight(4, 2))
+    return Net(run, **parts, down=nn.Linear(4, 2))
+
+
+@net((4, 3))
+def symmetric_weight():
+    run = lambda m, x: m.c(torch.relu(m.b(torch.relu(x @ (m.a + m.a.T)))))  # noqa: E731
+    return Net(run, a=weight(3, 3), b=nn.Linear(3, 3), c=nn.Linear(3, 2))
+
+
+@net((4, 3))
+def gains_on_the_weight():
+    def run(m, x):
+        return m.down(torch.relu(F.linear(x, m.rows[:, None] * m.w * m.columns)))
+
+    return Net(run, rows=weight(4), w=weight(4, 3), columns=weight(3), down=nn.Linear(4, 2))
 
 
 class Squared(nn.Module):

@@ -1,0 +1,267 @@
+"""Modules at the edge of what can be followed: the answer may be smaller there, never wrong.
+
+Oracle: the module itself, with the twin's numbers loaded into it in place, as a reader would load
+them. So a weight that forward reaches by another way than its name counts too.
+"""
+
+import pytest
+import torch
+from group_nets.registry import Net, between, linear, weight
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from helpers import find_symmetries, random_twin
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def double(module):
+    """The module in float64, every parameter generic: a bias of 0 would hide a fault."""
+    module = module.double().eval()
+    with torch.no_grad():
+        for p in module.parameters():
+            p.add_(0.3 * torch.randn(p.shape, generator=generator(1), dtype=torch.float64))
+    return module
+
+
+def error(module, x):
+    """How far the predictions of a random twin are off, once it is written into the module.
+
+    A copy of the module would not do: it would have untied what shares memory.
+    """
+    twin = random_twin(module, x, size=1.0, generator=generator(2))
+    torch.manual_seed(0)
+    ours = module(x).detach().clone()
+    with torch.no_grad():
+        for name, p in module.named_parameters():
+            p.copy_(twin[name])
+    torch.manual_seed(0)
+    theirs = module(x).detach()
+    return float((theirs - ours).abs().max() / ours.abs().max())
+
+
+def kept_in_a_list():
+    made = between(torch.relu)
+    made.kept = [made.up.weight]
+    made.run = lambda m, x: m.down(torch.relu(m.up(x))) + m.kept[0].norm()
+    return made
+
+
+def read_from_a_list_alone():
+    made = between(torch.relu)
+    made.kept = [made.up.weight, made.up.bias]
+    made.run = lambda m, x: m.down(torch.relu(F.linear(x, *m.kept)))
+    return made
+
+
+def two_parameters_in_one_storage():
+    made = nn.Sequential(linear(3, 3), nn.ReLU(), linear(3, 3), nn.ReLU(), linear(3, 2))
+    made = made.double()  # before they share: a change of dtype would part them
+    made[2].weight = nn.Parameter(made[0].weight.data)
+    return made
+
+
+def overlapping_parameters():
+    made = Net(lambda m, x: torch.relu(x @ m.a.T) @ m.b)
+    whole = torch.randn(20, dtype=torch.float64)
+    made.a, made.b = nn.Parameter(whole[:12].view(4, 3)), nn.Parameter(whole[10:18].view(4, 2))
+    return made
+
+
+def through_numpy():
+    made = between(torch.relu)
+    size = lambda m: float(abs(m.up.weight.detach().numpy()).sum())  # noqa: E731
+    made.run = lambda m, x: m.down(torch.relu(m.up(x))) * size(m)
+    return made
+
+
+def through_a_python_list():
+    made = between(torch.relu)
+    made.run = lambda m, x: m.down(torch.relu(m.up(x))) + m.up.bias.tolist()[0]
+    return made
+
+
+def read_as_data():
+    made = between(torch.relu)
+    made.run = lambda m, x: m.down(torch.relu(m.up(x))) + m.up.weight.data.norm()
+    return made
+
+
+def counts_its_calls():
+    def run(m, x):
+        m.calls = getattr(m, "calls", 0) + 1
+        return m.down(torch.relu(m.up(x))) * m.calls
+
+    made = between(torch.relu)
+    made.run = run
+    return made
+
+
+def slope_inside():
+    """An energy's gradient is the prediction: its derivative is taken in forward."""
+
+    def run(m, x):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            energy = m.down(torch.relu(m.up(x))).sum()
+            return torch.autograd.grad(energy, x, create_graph=True)[0]
+
+    made = between(torch.relu)
+    made.run = run
+    return made
+
+
+def branch_on_two_weights():
+    def run(m, x):
+        bigger = bool(m.a.weight.norm() > m.b.weight.norm())
+        return m.c(torch.relu((m.a if bigger else m.b)(x)))
+
+    return Net(run, a=nn.Linear(3, 4), b=nn.Linear(3, 4), c=nn.Linear(4, 2))
+
+
+def sorted_by_weight():
+    run = lambda m, x: m.b(torch.relu(m.a(x))[:, m.a.weight[:, 0].argsort()])  # noqa: E731
+    return Net(run, a=nn.Linear(3, 4), b=nn.Linear(4, 2))
+
+
+def wraps_when_large():
+    return between(lambda h: torch.remainder(h, 1.0))
+
+
+def written_as_integers():
+    return between(lambda h: torch.relu(h) + torch.relu(h).long())
+
+
+def seen_as_complex():
+    def step(h):
+        z = torch.view_as_complex(h.unflatten(-1, (2, 2)).contiguous())
+        return torch.view_as_real(z * z).flatten(-2)
+
+    return between(step)
+
+
+def renormalized_table():
+    made = Net(lambda m, x: m.b(m.table(x.abs().long().clamp(max=4)).flatten(1)), b=linear(9, 2))
+    made.table = nn.Embedding(5, 3, max_norm=1.0)
+    return made
+
+
+def noise_of_its_own():
+    return between(lambda h: torch.relu(h) + torch.randn_like(h))
+
+
+def computed_again():
+    part = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    return Net(lambda m, x: checkpoint(m.part, x, use_reentrant=False), part=part)
+
+
+def low_precision_inside():
+    return between(lambda h: torch.relu(h).float().double())
+
+
+def straight_through():
+    """Rounded on the way forward; the slope says it was not."""
+    return between(lambda h: h + (h.round() - h).detach())
+
+
+def own_function():
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, h):
+            return h * h
+
+    return between(Square.apply)
+
+
+def gate_that_saturates():
+    return between(lambda h: torch.where(h > 1, h, 0.0))
+
+
+def nan_where_zero():
+    return between(lambda h: torch.nan_to_num(h / h.abs()) * h)
+
+
+def weight_set_in_forward():
+    """Forward clamps the weight itself, in place."""
+
+    def run(m, x):
+        with torch.no_grad():
+            m.up.weight.clamp_(-0.5, 0.5)
+        return m.down(torch.relu(m.up(x)))
+
+    made = between(torch.relu)
+    made.run = run
+    return made
+
+
+EDGES = [
+    *(kept_in_a_list, read_from_a_list_alone, two_parameters_in_one_storage, through_numpy),
+    *(overlapping_parameters, through_a_python_list, read_as_data, counts_its_calls, slope_inside),
+    *(branch_on_two_weights, sorted_by_weight, wraps_when_large, written_as_integers),
+    *(seen_as_complex, renormalized_table, noise_of_its_own, computed_again, low_precision_inside),
+    *(straight_through, own_function, gate_that_saturates, nan_where_zero, weight_set_in_forward),
+]
+
+
+@pytest.mark.parametrize("make", EDGES, ids=lambda make: make.__name__.replace("_", " "))
+def test_a_twin_that_is_loaded_predicts_the_same_or_is_refused(make):
+    torch.manual_seed(0)
+    module = double(make())
+    x = torch.randn(4, 3, generator=generator(3), dtype=torch.float64)
+    before = {name: p.detach().clone() for name, p in module.named_parameters()}
+    try:
+        found = find_symmetries(module, x)
+    except ValueError as refusal:
+        assert "\n" not in str(refusal)
+        return
+    assert all(torch.equal(before[name], p) for name, p in module.named_parameters())
+    if found.dim:
+        assert error(module, x) < (1e-6 if make is low_precision_inside else 1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_a_net_of_low_precision_is_followed_in_high(dtype):
+    module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).to(dtype)
+    x = torch.randn(4, 3).to(dtype)
+    assert find_symmetries(module, x).dim == 4
+    twin = random_twin(module, x, size=1.0, generator=generator())
+    assert {p.dtype for p in twin.values()} == {dtype}
+
+
+def test_a_module_without_parameters_has_nothing_to_find():
+    found = find_symmetries(nn.ReLU(), torch.randn(2, 3))
+    assert found.dim == 0 and not found.found and not found.refused
+
+
+@pytest.mark.parametrize(
+    ("module", "x"),
+    [
+        (nn.Linear(3, 2), torch.randn(4, 5)),
+        (nn.Linear(3, 2), "a word"),
+        (nn.LazyLinear(2), torch.randn(4, 3)),
+        (nn.Linear(3, 2, device="meta"), torch.randn(4, 3)),
+        (nn.Bilinear(3, 3, 2), torch.randn(4, 3)),
+        (nn.Module(), torch.randn(4, 3)),
+    ],
+    ids=["shape", "word", "lazy", "meta", "arguments", "no forward"],
+)
+def test_what_does_not_run_is_one_sentence(module, x):
+    with pytest.raises(ValueError, match=r"^find_symmetries needs .*") as caught:
+        find_symmetries(module, x)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_call_without_an_input_says_what_is_new():
+    with pytest.raises((ValueError, TypeError), match="input"):
+        find_symmetries(nn.Linear(3, 2))
+
+
+def test_a_parameter_of_two_modules_is_answered_once():
+    made = Net(lambda m, x: m.b(torch.relu(m.a(x))), a=nn.Linear(3, 3), b=nn.Linear(3, 3))
+    made.b.weight, made.alias = made.a.weight, weight(2)
+    found = find_symmetries(double(made), torch.randn(4, 3, dtype=torch.float64))
+    names = [refusal.up for refusal in found.refused]
+    assert sorted(names) == sorted(set(names)) and "alias" in names
