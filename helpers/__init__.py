@@ -32,6 +32,7 @@ GROUPS = {
     "maps._labels": (),
     "maps._rules": (),
     "maps._trial": (),
+    "maps._words": (),
     "maps._find": (
         *("find_symmetries", "symmetry_scaling", "rescale", "random_twin"),
         *("Symmetries", "Symmetry", "Refusal"),

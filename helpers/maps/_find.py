@@ -1,4 +1,4 @@
-"""Find every positive rescaling of a module's parameters that keeps its function."""
+"""Find every positive rescaling of a module's parameters that keeps its function, and apply it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ import torch
 from torch import Tensor, nn
 
 from helpers.maps._group import Group, Kind
-from helpers.maps._trial import Trial
+from helpers.maps._symmetry import apply_scaling
+from helpers.maps._trial import believed
+from helpers.maps._words import layers, refusals, words
 from helpers.nets._params import Params, check_finite
 
 
 @dataclass(frozen=True)
 class Symmetry:
-    """Multiply `up` by c > 0 and divide `downs` by it; `units` such c may be chosen one by one."""
+    """Multiply `up` by c > 0, divide `downs` by it: no prediction changes."""
 
     up: str | tuple[str, ...]  # the layer that is multiplied, or all of them
     downs: tuple[str, ...]  # the layers that are divided
-    units: int  # h independent factors, in the order of the rows of the first layer
-    words: str
+    units: int  # how many such c there are, in the order of the rows of the first parameter
+    words: str  # each parameter, and the power of c
 
     def __str__(self) -> str:
-        return f"{self.words}."
+        up = self.up if isinstance(self.up, str) else ", ".join(self.up)
+        return f"{up} ↔ {', '.join(self.downs) or 'itself'}: {self.words}."
 
 
 @dataclass(frozen=True)
@@ -39,95 +42,87 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Symmetries:
-    """All positive rescalings of a module: `dim` independent factors; and the other layers."""
+    """All positive rescalings of a module, `dim` independent factors, and every other layer."""
 
     dim: int
     found: tuple[Symmetry, ...]
     refused: tuple[Refusal, ...]
     _group: Group = field(repr=False, compare=False)
-    _kinds: tuple[Kind, ...] = field(repr=False, compare=False)
+    _kinds: dict[Symmetry, Kind] = field(repr=False, compare=False)
     _params: Params = field(repr=False, compare=False)
 
-    def scaling(self, amounts: Mapping[str | Symmetry, float | Tensor]) -> Params:
-        """Return the scaling S > 0 of these factors, an entry for each entry of the parameters."""
-        logs = self._logs(amounts)
-        return {name: logs[name].exp().to(block) for name, block in self._params.items()}
-
     def __str__(self) -> str:
-        return "\n".join(map(str, [*self.found, *self.refused]))
+        head = f"{self.dim} factors that change no prediction"
+        return "\n".join(map(str, [head, *self.found, *self.refused]))
 
-    def _logs(self, amounts) -> Params:
+    def scaling(self, amounts: Mapping[str | Symmetry, float | Tensor]) -> Params:
+        """Return the scaling S > 0 of these factors, an entry for each entry of the parameters.
+
+        Raises:
+            ValueError: as `rescale`.
+        """
         z = torch.zeros(self._group.dim, dtype=torch.float64)
         for up, amount in amounts.items():
-            units = self._units(up)
+            units = [i for kind in self._named(up) for i in kind.units]
             c = torch.as_tensor(amount, dtype=torch.float64).detach().cpu()
             _check_amount(c, len(units), up)
             z[units] += c.log()
-        return self._group.logs(z, self._params)
+        logs = self._group.logs(z, self._params)
+        return {name: logs[name].exp().to(p) for name, p in self._params.items()}
 
-    def _units(self, up) -> list[int]:
-        """Return the factors of a symmetry, or all those of a layer or a parameter."""
-        units = []
-        for symmetry, kind in zip(self.found, self._kinds):
-            ups = {n for n, powers in kind.powers.items() if max(powers) > 0}
-            if up == symmetry or up in ups | {_layer(n) for n in ups}:
-                units += kind.units
-        if not units:
-            names = ", ".join(dict.fromkeys(n for s in self.found for n in _names(s))) or "none"
-            reasons = {r.up: r.reason for r in self.refused}
-            reason = reasons.get(up, "there is no such layer")
-            raise ValueError(f"rescale needs one of the layers {names}, got {up!r}: {reason}.")
-        return units
+    def _named(self, up) -> list[Kind]:
+        """Return the kinds that a symmetry, a layer or a parameter's name stands for."""
+        if up in self._kinds:
+            return [self._kinds[up]]
+        kinds = [
+            kind
+            for kind in self._kinds.values()
+            if up in layers(kind, 1) or max(kind.powers.get(up, (0,))) > 0
+        ]
+        if not kinds:
+            every = ", ".join(dict.fromkeys(n for k in self._kinds.values() for n in layers(k, 1)))
+            reason = {r.up: r.reason for r in self.refused}.get(up, "there is no such layer")
+            raise ValueError(
+                f"rescale needs one of the layers {every or 'none'}, got {up!r}: {reason}."
+            )
+        return kinds
 
 
 def find_symmetries(module: nn.Module, x=None) -> Symmetries:
     """Return all positive diagonal rescalings of the parameters that keep the module's function.
 
     Runs the module once on copies, with a label beside each number in memory that says what it
-    would be multiplied by; each operation asks for equations between labels, and the group is what
-    solves them. Then the find is tried before it is believed: on generic weights, in float64, on
-    another input too; what cannot be tried is refused. The module is left as it was.
+    would be multiplied by. Each operation asks for equations between labels, and what solves them
+    is the group. It is tried before it is believed: on random weights in float64, here and on
+    another input; what does not pass is refused. The module is left as it was, bit by bit.
 
-    `x` is an ordinary input: a tensor, a tuple of arguments or a dict of keywords. Take it as long
-    as any that you use, and small otherwise: a batch of two will do. The function is kept on the
-    way through the module that x takes.
+    `x` is an ordinary input, a tensor, a tuple of arguments or a dict of keywords; a batch of two
+    and small images will do, but a sequence as long as any you use. The function is kept on every
+    input that takes the same way through the code.
 
     Raises:
-        ValueError: no x, or a module that does not run on it.
+        ValueError: no x, or a module that does not run on it with copies of its parameters.
     """
     if x is None:
         raise ValueError(
-            "find_symmetries needs an input, as in find_symmetries(module, x): "
-            "it follows one forward, since the code alone does not say which layers meet."
+            "a search for symmetries needs an input, as in find_symmetries(module, x), got none: "
+            "it follows what the module does with x, since its code may do anything."
         )
-    for dtype in (torch.float64, None):
-        try:
-            trial = Trial(module, x, dtype)
-            labels = trial.labels()
-            group = Group(labels, labels.named_parts())
-            tol = max(1e-9, 1e3 * labels.eps)
-            faults = trial.faults(group, tol)
-            break
-        except (RuntimeError, TypeError) as error:
-            failure = error
-    else:
-        raise ValueError(
-            f"find_symmetries needs a module that runs on x, got {type(module).__name__}: "
-            f"{str(failure).splitlines()[0]}"
-        ) from failure
+    group, faults = believed(module, x)
+    kinds = {}
+    for kind in (kind for k, kind in enumerate(group.kinds) if k not in faults):
+        up, downs, units = layers(kind, 1), layers(kind, -1), len(kind.units)
+        kinds[Symmetry(up[0] if len(up) == 1 else up, downs, units, words(kind))] = kind
+    ups = {up for kind in kinds.values() for up in layers(kind, 1)}
+    refused = tuple(Refusal(*refusal) for refusal in refusals(group, faults, ups))
     params = {name: p.detach() for name, p in module.named_parameters()}
-    kinds = tuple(kind for k, kind in enumerate(group.kinds) if k not in faults)
-    found = tuple(_symmetry(kind) for kind in kinds)
-    dim = sum(s.units for s in found)
-    refused = _refusals(group, faults, {n for s in found for n in _names(s)})
-    return Symmetries(dim, found, refused, group, kinds, params)
+    return Symmetries(sum(s.units for s in kinds), tuple(kinds), refused, group, kinds, params)
 
 
 def symmetry_scaling(module: nn.Module, amounts: Mapping, x=None) -> Params:
-    """Return the scaling S > 0 of `rescale(module, amounts, x)`: θ ↦ S ⊙ θ keeps the function.
+    """Return the scaling S > 0 of `rescale(module, amounts, x)`, which is S ⊙ θ.
 
-    For a sweep over many factors keep `found = find_symmetries(module, x)`, and give it
-    `lambda c: found.scaling({layer: c})`.
+    For many amounts search once: `found = find_symmetries(module, x)`, then `found.scaling`.
 
     Raises:
         ValueError: as `rescale`.
@@ -138,37 +133,36 @@ def symmetry_scaling(module: nn.Module, amounts: Mapping, x=None) -> Params:
 def rescale(module: nn.Module, amounts: Mapping[str | Symmetry, float | Tensor], x=None) -> Params:
     """Return parameters of `module` with the same function, each layer named multiplied by c > 0.
 
-    `amounts` maps a layer's name to one factor, or to one for each of its units; what undoes it is
-    found by `find_symmetries(module, x)`. A symmetry found there may stand for its layer's name,
-    where a layer has several. The module itself is not changed.
+    `amounts` maps the name of a layer to one factor, or to one for each of its units, (units,);
+    what is divided is found by `find_symmetries(module, x)`. A symmetry found there may stand for
+    a name, where a layer has several. The module itself is not changed.
 
     Raises:
         ValueError: a layer that is not there or not rescalable, with the reason; factors that are
-            not finite and positive, or too large for the dtype.
+            not finite and positive, or that the dtype cannot hold.
     """
     check_finite(dict(module.named_parameters()), "rescale")
-    symmetries = find_symmetries(module, x)
-    return _applied(symmetries._params, symmetries._logs(amounts))
+    return _applied(find_symmetries(module, x), amounts)
 
 
 def random_twin(module: nn.Module, x=None, *, size: float, generator: torch.Generator) -> Params:
-    """Return parameters with the same function and every factor drawn anew: ln c ~ U(−size, size).
+    """Return parameters with the same function, every factor drawn anew: ln c ~ U(−size, size).
 
     Raises:
         ValueError: as `rescale`.
     """
-    symmetries = find_symmetries(module, x)
-    amounts = {}
+    check_finite(dict(module.named_parameters()), "random_twin")
+    symmetries, amounts = find_symmetries(module, x), {}
     for symmetry in symmetries.found:
-        draw = torch.rand(symmetry.units, generator=generator, device=generator.device).cpu()
+        draw = torch.rand(symmetry.units, generator=generator, device=generator.device)
         amounts[symmetry] = (size * (2 * draw.double() - 1)).exp()
-    return _applied(symmetries._params, symmetries._logs(amounts))
+    return _applied(symmetries, amounts)
 
 
-def _applied(params: Params, logs: Params) -> Params:
-    twin = {n: (p.double() * logs[n].to(p.device).exp()).to(p.dtype) for n, p in params.items()}
+def _applied(symmetries: Symmetries, amounts) -> Params:
+    twin = apply_scaling(symmetries._params, symmetries.scaling(amounts))
     for name, block in twin.items():
-        lost = ~torch.isfinite(block) | (block == 0) & (params[name] != 0)
+        lost = ~torch.isfinite(block) | ((block == 0) & (symmetries._params[name] != 0))
         if bool(lost.any()):
             raise ValueError(
                 f"rescale needs factors that {block.dtype} can hold, got {int(lost.sum())} entries "
@@ -183,49 +177,3 @@ def _check_amount(c: Tensor, units: int, up) -> None:
             f"rescaling {up} needs finite factors > 0 of shape () or ({units},), "
             f"got {c.tolist()}: relu(-z) is not -relu(z)."
         )
-
-
-def _layer(name: str) -> str:
-    """Return the layer that a parameter belongs to; for one of the whole module, itself."""
-    layer, _, parametrized = name.partition(".parametrizations.")
-    return layer if parametrized else layer.rpartition(".")[0] or name
-
-
-def _names(symmetry: Symmetry) -> tuple[str, ...]:
-    return (symmetry.up,) if isinstance(symmetry.up, str) else symmetry.up
-
-
-def _symmetry(kind: Kind) -> Symmetry:
-    ups = tuple(dict.fromkeys(_layer(n) for n, powers in kind.powers.items() if max(powers) > 0))
-    downs = tuple(dict.fromkeys(_layer(n) for n, powers in kind.powers.items() if min(powers) < 0))
-    h = len(kind.units)
-    words = f"multiply {', '.join(ups)} by c"
-    words += f" and divide {', '.join(downs)} by c" if downs else ", which nothing feels"
-    words += f", a c of its own for each of {h} units" if h > 1 else ""
-    return Symmetry(ups[0] if len(ups) == 1 else ups, downs, h, words)
-
-
-def _refusals(group: Group, faults: dict[int, str], ups: set[str]) -> tuple[Refusal, ...]:
-    """Return each layer that has parameters and stands in no `ups`, with the reason."""
-    causes, out = group.causes(), {}
-    for name, parts in group.parts.items():
-        layer = _layer(name)
-        if layer not in ups | set(out):
-            out[layer] = _reason(group, name, parts, causes, faults)
-    return tuple(Refusal(layer, reason) for layer, reason in out.items())
-
-
-def _reason(group, name, parts, causes, faults) -> str:
-    for k, kind in enumerate(group.kinds):
-        if name in kind.powers:
-            other = ", ".join(
-                dict.fromkeys(_layer(n) for n, p in kind.powers.items() if max(p) > 0)
-            )
-            return faults.get(k) or f"it is divided where {other} is multiplied, by the same factor"
-    labels = [k for part in parts for k in part.plus.flatten().tolist() if k > 0]
-    cause = next((causes[k] for k in labels if causes[k]), None)
-    return _sentence(*cause) if cause else "nothing in this forward reads it"
-
-
-def _sentence(op: str, at: str) -> str:
-    return f"{op} at {at}"

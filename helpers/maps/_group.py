@@ -20,14 +20,14 @@ from torch import Tensor
 from helpers.nets._params import Params
 
 ZERO = -1  # the label of an entry that is 0 or infinite whatever the weights are: any factor fits
-HALF = 2**31  # two labels in one number
+HALF = 2**31  # so two labels fit in one number
 
 
 class Part(NamedTuple):
-    """Some entries of a parameter, as `as_strided` names them: each is multiplied by plus/minus."""
+    """Entries of a parameter, as `as_strided` names them, and labels: they take plus/minus."""
 
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
+    shape: Sequence[int]
+    stride: Sequence[int]
     at: int
     plus: Tensor  # labels that broadcast to the shape, of what the entries give
     minus: Tensor  # and of what they read
@@ -36,12 +36,12 @@ class Part(NamedTuple):
 class Kind(NamedTuple):
     """Factors that move the same parameters to the same powers."""
 
-    powers: dict[str, tuple[Fraction, ...]]  # by parameter
+    powers: dict[str, tuple[Fraction, ...]]  # by parameter, smallest first
     units: list[int]  # which of the group's factors, in the order of the first that is multiplied
 
 
 class Equations:
-    """Unknowns u_1, u_2, … and what is asked of them, each time with the step that asks."""
+    """Unknowns u_1, u_2, … and what is asked of them, with the step that asks it."""
 
     def __init__(self):
         super().__init__()
@@ -54,7 +54,7 @@ class Equations:
 
     def equal(self, a: Tensor, b: Tensor) -> None:
         """Ask for u_a = u_b, entry by entry."""
-        a, b = torch.broadcast_tensors(a, torch.as_tensor(b))
+        a, b = torch.broadcast_tensors(a, b)
         differ = (a != b) & (a != ZERO) & (b != ZERO)
         if bool(differ.any()):
             code = torch.unique(a[differ] * HALF + b[differ])
@@ -85,56 +85,48 @@ class Equations:
         out = torch.where(a == 0, b, out) if d == 1 else out
         out = torch.where(b == 0, a, out) if c == 1 else out
         out = torch.where((a == ZERO) | (b == ZERO), ZERO, out)
-        new = out == -2
-        if bool(new.any()):
+        if bool((new := out == -2).any()):
             out[new] = self.fresh(int(new.sum()))
             self.lines.append(((c, d, -1), torch.stack([a, b, out])[:, new], self.why))
         return out[back].reshape(u.shape)
 
 
 class Group:
-    """The solutions of `equations`, seen on the parameters: `dim` factors, sorted into `kinds`.
-
-    A label is new on a parameter, or a sum of older ones; so what is free among the labels is free
-    on the parameters, and `dim` counts it.
-    """
+    """The solutions of `equations`, seen on the parameters: `dim` factors, sorted into `kinds`."""
 
     def __init__(self, equations: Equations, parts: Mapping[str, list[Part]]):
         self.parts, self._equations = parts, equations
         ends = [np.concatenate([[0], *(pair[k] for pair in equations.pairs)]) for k in (0, 1)]
         self._graph = coo_matrix((np.ones(len(ends[0])), ends), [equations.n] * 2).tocsr()
         _, part = connected_components(self._graph, directed=False)
-        _, first = np.unique(part, return_index=True)
-        self._root = torch.as_tensor(first[part])  # the smallest label that equals it: 0 for none
+        self._root = torch.as_tensor(np.unique(part, return_index=True)[1][part])  # 0: no factor
         self._dependent, self._tied = _eliminate(self._rows())
-        self._dependent[0] = {}
-        self.kinds, self._scales = [], {}
-        for powers, members in _sorted({n: self._moved(p) for n, p in parts.items()}).items():
-            units = range(len(self._scales), len(self._scales) + len(members))
+        self._dependent[0], self.kinds, self._scales = {}, [], {}
+        for powers, scales in _sorted({name: self._moved(ps) for name, ps in parts.items()}):
+            units = range(len(self._scales), len(self._scales) + len(scales))
             self.kinds.append(Kind(dict(powers), list(units)))
-            self._scales |= members
+            self._scales |= scales
         self.dim = len(self._scales)
 
     def logs(self, z: Tensor, params: Params) -> Params:
         """Return the log-factors of all entries of `params` for those of the factors, z (dim,)."""
-        amount = {i: float(scale) * u for (i, scale), u in zip(self._scales.items(), z.tolist())}
+        amount = {i: float(self._scales[i]) * u for i, u in zip(self._scales, z.tolist())}
         u, out = torch.zeros(len(self._root), dtype=torch.float64), {}
         for k in self._root.unique().tolist():
             u[k] = sum(float(c) * amount.get(i, 0.0) for i, c in self._value(k).items())
+        u = u[self._root]
         for name, block in params.items():
             flat = torch.zeros(block.numel(), dtype=torch.float64)
             for shape, stride, at, plus, minus in self.parts[name]:
-                entries = u[self._root[plus]] - u[self._root[minus]]
-                flat.as_strided(shape, stride, at).copy_(entries)
+                flat.as_strided(shape, stride, at).copy_(u[plus] - u[minus])
             out[name] = flat.reshape(block.shape)
         return out
 
     def causes(self) -> dict[int, tuple[str, str]]:
         """Return the step that leaves a label no factor, for each that has none."""
         causes = {k: self._tied[r] for k, r in enumerate(self._root.tolist()) if r in self._tied}
-        direct = {}
-        for a, b, why in reversed(self._equations.pairs):
-            direct |= dict.fromkeys((a + b)[a * b == 0].tolist(), why)
+        pairs = reversed(self._equations.pairs)
+        direct = {k: why for a, b, why in pairs for k in (a + b)[a * b == 0].tolist()}
         order, before = breadth_first_order(self._graph, 0, directed=False)
         for k in order[1:].tolist():
             causes[k] = causes[int(before[k])] if before[k] else direct[k]
@@ -149,7 +141,7 @@ class Group:
             for column in self._root[names].unique(dim=1).T.tolist():
                 row: dict[int, Fraction] = {}
                 for c, k in zip(coefficients, column):
-                    row[k] = row.get(k, 0) + Fraction(c)
+                    row[k] = row.get(k, 0) + c
                 yield {k: c for k, c in row.items() if k}, why
 
     def _moved(self, parts: list[Part]) -> dict[int, tuple[set[Fraction], int]]:
@@ -158,18 +150,17 @@ class Group:
         for part in parts:
             plus, at = (t.tolist() for t in np.unique(self._root[part.plus], return_index=True))
             minus = self._root[part.minus].unique().tolist()
-            pairs = [(k, 0, part.at + n) for k, n in sorted(zip(plus, at), key=lambda x: x[1])]
-            pairs += [(0, k, part.at) for k in minus]
+            pairs = [*((k, 0, n) for n, k in sorted(zip(at, plus))), *((0, k, 0) for k in minus)]
             if len(plus) == len(minus) == 1:  # one factor for all, which may cancel
-                pairs = [(plus[0], minus[0], part.at)]
-            for k, m, at in pairs:
+                pairs = [(plus[0], minus[0], 0)]
+            for k, m, n in pairs:
                 for i, c in self._value(k, m).items():
-                    out.setdefault(i, (set(), at))[0].add(c)
+                    out.setdefault(i, (set(), part.at + n))[0].add(c)
         return out
 
 
-def _sorted(moved: dict[str, dict]) -> dict[tuple, dict[int, Fraction]]:
-    """Return {powers by parameter: {unknown: scale}}, so scaled that the powers are integers."""
+def _sorted(moved: dict[str, dict]) -> list[tuple[tuple, dict[int, Fraction]]]:
+    """Return (powers by parameter, {unknown: scale}), so scaled that the powers are integers."""
     kinds: dict[tuple, list] = {}
     for i in sorted({i for at in moved.values() for i in at}):
         touched = {name: at[i] for name, at in moved.items() if i in at}
@@ -180,14 +171,11 @@ def _sorted(moved: dict[str, dict]) -> dict[tuple, dict[int, Fraction]]:
         up = next(n for n, cs in key if cs[-1] > 0)
         kinds.setdefault(key, []).append((list(moved).index(up), touched[up][1], i, scale))
     order = sorted(kinds.items(), key=lambda kind: min(kind[1]))
-    return {key: {i: scale for *_, i, scale in sorted(members)} for key, members in order}
+    return [(key, {i: scale for *_, i, scale in sorted(members)}) for key, members in order]
 
 
 def _eliminate(rows: Iterable[tuple[dict, tuple]]) -> tuple[dict[int, dict], dict[int, tuple]]:
-    """Return what Σ c u = 0 makes dependent, {unknown: {free: c}}, and who asks where it is 0.
-
-    Gauss and Jordan in exact fractions; of a row the youngest unknown becomes dependent.
-    """
+    """Return what Σ c u = 0 makes dependent, {unknown: {free: c}}, and who asks where it is 0."""
     solved: dict[int, dict] = {}
     uses: dict[int, set[int]] = {}  # in which solutions a free unknown stands
     zero: dict[int, tuple] = {}
@@ -195,8 +183,7 @@ def _eliminate(rows: Iterable[tuple[dict, tuple]]) -> tuple[dict[int, dict], dic
         if not (rest := _put_in(row, solved)):
             continue
         pivot = max(rest, key=lambda i: (abs(rest[i]) == 1, i))
-        c = rest.pop(pivot)
-        solution = {pivot: {i: -x / c for i, x in rest.items()}}
+        solution = {pivot: {i: -x / rest[pivot] for i, x in rest.items() if i != pivot}}
         for other in [pivot, *uses.pop(pivot, ())]:
             solved[other] = _put_in(solved.get(other, {pivot: 1}), solution)
             for i in solved[other]:

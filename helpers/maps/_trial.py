@@ -1,27 +1,51 @@
-"""One ordinary forward of a module on copies of its weights, and the trial of what was found."""
+"""One forward of a module on copies of its weights, and the trial of the group that it shows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack
 from dataclasses import is_dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules import module as everywhere
 from torch.utils._pytree import tree_map
 
 from helpers.maps._group import Group
 from helpers.maps._labels import Labels
 from helpers.maps._rules import RULES
-from helpers.nets._params import Params
 
 
-class Trial:
+def believed(module: nn.Module, example) -> tuple[Group, dict[int, str]]:
+    """Return the group of a module, and which of its kinds may not be believed, with the reason.
+
+    Raises:
+        ValueError: a module that does not run on x with copies of its parameters.
+    """
+    for dtype in (torch.float64, None):  # its own where it insists on it
+        try:
+            trial = _Trial(module, example, dtype)
+            x = tree_map(_copy, trial.x)
+            labels = Labels(RULES, trial.params, dict(module.named_parameters()), x)
+            for t in trial.run(trial.params, x, labels):
+                labels.pin(t, "output")
+            group = Group(labels, labels.named_parts())
+            return group, trial.faults(group, max(1e-9, 1e3 * labels.eps))
+        except (RuntimeError, TypeError) as error:
+            failure = error
+    raise ValueError(
+        "a search for symmetries needs a module that runs on x with copies of its parameters, got "
+        f"{type(module).__name__}: {str(failure).strip().splitlines()[0]}."
+    ) from failure
+
+
+class _Trial:
     """A module and an input on the CPU, all floats of one dtype; the module is left as it is."""
 
-    def __init__(self, module: nn.Module, x, dtype: torch.dtype | None):
+    def __init__(self, module, x, dtype):
         call = (
             ((), dict(x)) if isinstance(x, Mapping) else (x if isinstance(x, tuple) else (x,), {})
         )
@@ -29,64 +53,66 @@ class Trial:
         self.params = {name: _copy(p, dtype) for name, p in module.named_parameters()}
         self.buffers = {name: _copy(b, dtype) for name, b in module.named_buffers()}
 
-    def run(self, params: Params, x, labels: Labels | None = None) -> list[Tensor]:
-        """Return the tensors that the module gives, with these weights and always one seed."""
-        state = {**params, **{name: b.clone() for name, b in self.buffers.items()}}
-        args, kwargs = tree_map(_copy, x)
-        with torch.random.fork_rng(devices=[]), _plain_kernels():
+    def run(self, params, x, labels=None) -> list[Tensor]:
+        """Return the tensors that the module gives: always one seed, attention in plain steps."""
+        state, fast = {**params, **tree_map(_copy, self.buffers)}, torch.backends.mha
+        args, kwargs = tree_map(_copy, x) if labels is None else x
+        with ExitStack() as stack:
+            stack.callback(fast.set_fastpath_enabled, fast.get_fastpath_enabled())
+            fast.set_fastpath_enabled(False)
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            stack.enter_context(torch.random.fork_rng(devices=[]))
             torch.default_generator.manual_seed(0)
-            with labels.following(self.module, (args, kwargs)) if labels else nullcontext():
-                return [*_outputs(functional_call(self.module, state, args, kwargs))]
+            if labels is not None:
+                self._follow(labels, stack)
+            return [*_outputs(functional_call(self.module, state, args, kwargs))]
 
-    def labels(self) -> Labels:
-        """Return the labels after one forward; what the module gives is not to be multiplied."""
-        labels = Labels(RULES, self.params, dict(self.module.named_parameters()))
-        for t in self.run(self.params, self.x, labels):
-            labels.pin(t, "output")
-        return labels
+    def _follow(self, labels, stack):
+        """Label all that happens, and keep the name of the layer in which it does."""
+        names = {layer: name for name, layer in self.module.named_modules()}
+        enter = lambda m, _: labels.layers.append(names.get(m, labels.layers[-1]))  # noqa: E731
+        leave = lambda *_: labels.layers.__delitem__(-1)  # noqa: E731
+        stack.callback(everywhere.register_module_forward_pre_hook(enter).remove)
+        stack.callback(everywhere.register_module_forward_hook(leave, always_call=True).remove)
+        stack.enter_context(labels)
 
-    def faults(self, group: Group, tol: float) -> dict[int, str]:
+    def faults(self, group, tol) -> dict[int, str]:
         """Return the kinds of `group` not to be believed, with the reason.
 
-        All weights and buffers are made generic: zeros hide a wrong label. Then each kind must be
+        All weights and buffers are made random: zeros hide a wrong label. Then each kind must be
         felt: its weights multiplied entry by entry at random have to move the outputs, in one draw
         of four; and all factors at once, here and on another input, must keep them to `tol`.
         """
-        generator = torch.Generator().manual_seed(0)
+        generator, kinds = torch.Generator().manual_seed(0), {*range(len(group.kinds))}
         z = torch.rand(group.dim, generator=generator, dtype=torch.float64) * 2 - 1
-        unfelt = {*range(len(group.kinds))}
-        for _ in range(4 if unfelt else 0):
-            self._shake(generator)
+        unfelt, faults = {*kinds}, {}
+        for _ in range(4):
+            if not unfelt:
+                break
+            self._draw(generator)
             unfelt -= {k for k in unfelt if self._far(group, z, [k], generator) > tol**0.5}
-        felt = {*range(len(group.kinds))} - unfelt
-        wrong, off = set(), self._far(group, z, felt)
-        if not off <= tol:
-            wrong = {k for k in felt if not self._far(group, z, [k]) <= tol}
-            wrong = wrong if self._far(group, z, felt - wrong) <= tol else felt
-        said = f"with the factor found the outputs move by {off:.0e}: forward reads it unseen"
-        return dict.fromkeys(unfelt, "the outputs do not feel it on this x") | dict.fromkeys(
-            wrong, said
-        )
+        if kinds and not (off := self._far(group, z, kinds - unfelt)) <= tol:
+            wrong = {k for k in kinds - unfelt if not self._far(group, z, [k]) <= tol}
+            wrong = wrong if self._far(group, z, kinds - unfelt - wrong) <= tol else kinds
+            said = f"its factor would move the outputs by {off:.0e}: forward reads it unseen"
+            faults = dict.fromkeys(wrong, said)
+        return faults | dict.fromkeys(unfelt, "the outputs do not feel it on this x")
 
-    def _shake(self, generator):
-        self.params = {name: _generic(p, generator) for name, p in self.params.items()}
+    def _draw(self, generator):
+        self.params = {name: _random(p, generator) for name, p in self.params.items()}
         self.buffers = {name: _shaken(b, generator) for name, b in self.buffers.items()}
         self.xs = [self.x, tree_map(lambda t: _other(t, generator), self.x)]
         self.base = [self.run(self.params, x) for x in self.xs]
 
     def _far(self, group, z, kinds, rough=None) -> float:
         """Return the largest relative change of an output under the factors of these kinds."""
-        units = [i for k in kinds for i in group.kinds[k].units]
-        if not units:
-            return 0.0
-        logs = group.logs(
-            z * torch.zeros_like(z).index_fill(0, torch.tensor(units), 1), self.params
-        )
-        if rough:
+        units = torch.tensor([i for k in kinds for i in group.kinds[k].units], dtype=torch.long)
+        logs = group.logs(torch.zeros_like(z).index_copy(0, units, z[units]), self.params)
+        if rough is not None:
             logs = {n: u * torch.rand(u.shape, generator=rough) for n, u in logs.items()}
         twin = {n: (p.double() * logs[n].exp()).to(p.dtype) for n, p in self.params.items()}
-        ends = [zip(before, self.run(twin, x)) for before, x in zip(self.base, self.xs)]
-        return max(_distance(a, b) for pairs in ends for a, b in pairs)
+        ends = [zip(a, self.run(twin, x)) for a, x in zip(self.base, self.xs) if len(units)]
+        return max((_distance(a, b) for pairs in ends for a, b in pairs), default=0.0)
 
 
 def _copy(t, dtype=None):
@@ -99,57 +125,43 @@ def _copy(t, dtype=None):
 def _outputs(out) -> Iterator[Tensor]:
     if isinstance(out, Tensor):
         yield out
-    elif is_dataclass(out) and not isinstance(out, Mapping):
-        out = vars(out)
+    out = vars(out) if is_dataclass(out) and not isinstance(out, Mapping) else out
     if isinstance(out, (tuple, list, Mapping)):
         for part in out.values() if isinstance(out, Mapping) else out:
             yield from _outputs(part)
 
 
 def _distance(a: Tensor, b: Tensor) -> float:
-    if a.shape != b.shape or not torch.equal(a.isfinite(), b.isfinite()):
+    fine = a.isfinite()
+    if a.shape != b.shape or not torch.equal(fine, b.isfinite()):
         return float("inf")
-    if not a.is_floating_point():
-        return float("inf") if not torch.equal(a, b) else 0.0
-    a, b = (t[t.isfinite()].double() for t in (a, b))
+    a, b = a[fine].double(), b[fine].double()
     return float((a - b).norm() / a.norm().clamp(min=1e-300))
 
 
-def _generic(t: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a weight with noise on it; positive ones stay positive, zeros do not stay zeros."""
+def _uniform(t: Tensor, generator) -> Tensor:
+    return 0.5 + torch.rand(t.shape, generator=generator, dtype=torch.float64)
+
+
+def _random(t: Tensor, generator) -> Tensor:
+    """Return a weight of the usual size, none near 0; gains and biases positive."""
     if not t.is_floating_point() or not t.numel():
         return t
-    noise = 0.3 * torch.randn(t.shape, generator=generator, dtype=torch.float64)
-    fan_in = t[0].numel() if t.ndim > 1 else 1
-    size = max(float(t.double().square().mean().sqrt()), fan_in**-0.5)
-    return (t * noise.exp() if bool((t > 0).all()) else t + size * noise).to(t.dtype)
+    sign = 1 - 2 * torch.randint(2, t.shape, generator=generator) if t.ndim > 1 else 1
+    return (sign * _uniform(t, generator) / math.prod(t.shape[1:]) ** 0.5).to(t.dtype)
 
 
-def _shaken(t: Tensor, generator: torch.Generator) -> Tensor:
-    if not t.is_floating_point():
-        return t
-    noise = 0.1 * torch.randn(t.shape, generator=generator, dtype=torch.float64)
-    return torch.where(t == 0, noise.abs(), t * noise.exp()).to(t.dtype)
+def _shaken(t: Tensor, generator) -> Tensor:
+    """Return a buffer with noise on it; what is 0, such as a mean, is small and positive."""
+    noise = _uniform(t, generator)
+    return torch.where(t == 0, 0.1 * noise, t * noise).to(t.dtype) if t.is_floating_point() else t
 
 
-def _other(t, generator: torch.Generator):
-    """Return another input: numbers in another order and of another size, tokens moved on."""
+def _other(t, generator):
+    """Return another input: numbers in another order and of other sizes, tokens moved on."""
     if not isinstance(t, Tensor) or not t.ndim:
         return t
     if not t.is_floating_point():
         return t.roll(1, -1)
     order = torch.randperm(t.numel(), generator=generator)
-    size = 0.5 + torch.rand(t.shape, generator=generator, dtype=torch.float64)
-    return (t.flatten()[order].reshape(t.shape) * size).to(t.dtype)
-
-
-@contextmanager
-def _plain_kernels():
-    """Run attention and layers as the plain operations that have rules and derivatives."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+    return (t.flatten()[order].reshape(t.shape) * _uniform(t, generator)).to(t.dtype)

@@ -24,12 +24,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "softplus": F.softplus,
 }
-PASSING = {  # of these, what lets a factor c > 0 through, in every form that a module may write it
-    "relu": (torch.relu, F.relu, "relu", nn.ReLU),
-    "leaky_relu": (F.leaky_relu, F.prelu, nn.LeakyReLU, nn.PReLU),
-    "abs": (torch.abs, "abs"),
-    "linear": (nn.Identity,),
-}
 
 
 def is_positively_homogeneous(phi: Callable[[Tensor], Tensor], *, tol: float = 1e-12) -> bool:

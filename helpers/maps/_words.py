@@ -1,0 +1,82 @@
+"""A rescaling, or why there is none, in words: what is multiplied, and what stands in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from helpers.maps._group import Group, Kind
+from helpers.maps._rules import RULES
+
+AGAIN = "divides every factor out again, so nothing later can undo it"
+WHY = {  # what an operation does that leaves no factor
+    "output": "its factor would reach the prediction, and nothing is left to undo it",
+    "stored mean": "batch norm{} subtracts a stored mean, which is not multiplied",
+    "another way": "the forward{} reaches it by another way than its name",
+    "batch_norm": f"batch norm{{}} {AGAIN}",
+    "batch_norm_legit": f"batch norm{{}} {AGAIN}",
+    "layer_norm": f"layer norm{{}} {AGAIN}",
+    "group_norm": f"group norm{{}} {AGAIN}",
+    "fused_rms_norm": f"RMS norm{{}} {AGAIN}",
+    "add": "add{} joins it with a branch that is not multiplied",
+    "sub": "sub{} joins it with a branch that is not multiplied",
+}
+BENT = {
+    *("softmax", "log_softmax", "gelu", "silu", "tanh", "sigmoid", "exp", "log", "softplus", "elu"),
+    *("mish", "erf", "sin", "cos", "log_sigmoid", "hardswish", "hardsigmoid", "hardtanh", "div"),
+    *("clamp", "clamp_min", "clamp_max", "pow"),
+}
+
+
+def layer_of(name: str) -> str:
+    """Return the layer that a parameter belongs to; for one of the whole module, itself."""
+    layer, _, parametrized = name.partition(".parametrizations.")
+    return layer if parametrized else layer.rpartition(".")[0] or name
+
+
+def layers(kind: Kind, sign: int) -> tuple[str, ...]:
+    """Return the layers that are multiplied (sign 1), or those that are divided (−1)."""
+    names = (n for n, powers in kind.powers.items() if max(sign * p for p in powers) > 0)
+    return tuple(dict.fromkeys(map(layer_of, names)))
+
+
+def words(kind: Kind) -> str:
+    """Return what is multiplied and divided, by which power of c, and how many c there are."""
+    moves: dict = {}
+    for name, powers in kind.powers.items():
+        for p in powers:
+            moves.setdefault(p, []).append(f"part of {name}" if len(powers) > 1 else name)
+    steps = [
+        f"{'multiply' if p > 0 else 'divide'} {', '.join(names)} by c{f'^{abs(p)}' * (abs(p) != 1)}"
+        for p, names in sorted(moves.items(), reverse=True)
+    ]
+    h = len(kind.units)
+    return " and ".join(steps) + (f", a c of its own for each of {h} units" if h > 1 else "")
+
+
+def refusals(group: Group, faults: dict[int, str], ups: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield each layer that has parameters and is not in `ups`, once, with the reason."""
+    causes, seen = group.causes(), set(ups)
+    for name, parts in group.parts.items():
+        if (layer := layer_of(name)) not in seen:
+            seen.add(layer)
+            labels = [k for part in parts for k in part.plus.flatten().tolist()]
+            cause = next((causes[k] for k in labels if k in causes), None)
+            yield layer, _sentence(*cause) if cause else _otherwise(group, name, faults)
+
+
+def _sentence(op: str, layer: str) -> str:
+    at = f" at {layer}" if layer else ""
+    name = op.strip("_").removeprefix("native_").removeprefix("safe_")
+    if name in BENT:
+        return f"{name}{at} bends a factor: phi(cz) is not c phi(z)"
+    otherwise = "{} ties it to what is not multiplied" if op in RULES else "{} has no rule here"
+    return WHY.get(name, f"{name}{otherwise}").format(at)
+
+
+def _otherwise(group: Group, name: str, faults: dict[int, str]) -> str:
+    for k, kind in enumerate(group.kinds):
+        if name in kind.powers:
+            return faults.get(
+                k, f"it is only divided, by the factor of {', '.join(layers(kind, 1))}"
+            )
+    return "nothing in this forward reads it"
