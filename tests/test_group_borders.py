@@ -249,7 +249,7 @@ def test_a_module_without_parameters_has_nothing_to_find():
     ids=["shape", "word", "lazy", "meta", "arguments", "no forward"],
 )
 def test_what_does_not_run_is_one_sentence(module, x):
-    with pytest.raises(ValueError, match=r"^find_symmetries needs .*") as caught:
+    with pytest.raises(ValueError, match=" needs ") as caught:
         find_symmetries(module, x)
     assert "\n" not in str(caught.value)
 
