@@ -72,14 +72,15 @@ def measure(name):
     from benchmarks.zoo import ZOO, run, settle
     from helpers import find_symmetries, random_twin
 
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     module, x = ZOO[name]()
     module = module.double().eval()
     settle(module, x)
     other = ZOO[name]()[1]
-    begin = time.perf_counter()
+    begin = time.process_time()
     found = find_symmetries(module, x)
-    seconds = time.perf_counter() - begin
+    seconds = time.process_time() - begin
     twin = random_twin(module, x, size=1.0, generator=torch.Generator().manual_seed(1))
     y = run(module, {}, other)
     kept = distance(run(module, twin, other), y)
@@ -132,7 +133,8 @@ def page(lines, wrong):
     versions = ", ".join(f"{name} {module.__version__}" for name, module in libraries.items())
     first = f"{datetime.date.today()}, torch {torch.__version__}, {versions}, float64, processor."
     about = [
-        "*Factors* is the dimension of the group, *kinds* how many lines describe it,",
+        "*Factors* is the dimension of the group, *kinds* how many lines describe it, *seconds*",
+        "the processor's for one `find_symmetries`, which tries what it found before it returns,",
         "*twin off by* the relative change of the predictions when all factors are drawn at once,",
         "*tenfold moves* the smallest change when one layer that goes up is made tenfold, alone.",
         "Random weights, small inputs. Made by `python -m benchmarks.architectures --write`.",

@@ -1,0 +1,73 @@
+"""The table of other people's networks: it can fail, and it says where.
+
+Oracle: two layers whose answer is known, and answers with one planted fault each.
+"""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+import helpers
+from benchmarks import architectures, zoo
+
+
+@pytest.fixture(autouse=True)
+def two_layers(monkeypatch):
+    """The only network of the zoo is one that needs nothing installed."""
+    threads = torch.get_num_threads()
+    make = lambda: (nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), inputs())  # noqa: E731
+    inputs = lambda: torch.randn(5, 3, dtype=torch.float64)  # noqa: E731
+    monkeypatch.setattr(zoo, "ZOO", {"two layers": make})
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_good_answer_is_a_line_without_faults():
+    (*_, line), wrong = architectures.table(["two layers"])
+    assert line.startswith("| two layers | 26 | 4 | 1 | 1 |")
+    assert not wrong
+
+
+def without_refusals(found):
+    return replace(found, refused=())
+
+
+def refused_twice(found):
+    return replace(found, refused=(*found.refused, replace(found.refused[0], up="0")))
+
+
+@pytest.mark.parametrize(
+    ("plant", "sentence"),
+    [(without_refusals, "neither found nor refused, or unknown: 2."), (refused_twice, "once: 0.")],
+)
+def test_a_layer_left_out_or_answered_twice_is_named(plant, sentence, monkeypatch):
+    right = helpers.find_symmetries
+    monkeypatch.setattr(helpers, "find_symmetries", lambda *a: plant(right(*a)), raising=False)
+    _, (wrong,) = architectures.table(["two layers"])
+    assert wrong.endswith(sentence)
+
+
+def test_a_twin_that_predicts_otherwise_is_a_fault(monkeypatch):
+    right = helpers.random_twin
+    twin = lambda *a, **k: {name: p * (1 + 1e-6) for name, p in right(*a, **k).items()}  # noqa: E731
+    monkeypatch.setattr(helpers, "random_twin", twin, raising=False)
+    _, (wrong,) = architectures.table(["two layers"])
+    assert "predictions are off by" in wrong
+
+
+def test_a_layer_that_is_not_felt_is_a_fault(monkeypatch):
+    monkeypatch.setattr(architectures, "powers", lambda *_: [("0", 0.01)])
+    _, (wrong,) = architectures.table(["two layers"])
+    assert wrong.endswith("0 made tenfold moves the predictions by 0.01 only.")
+
+
+def test_a_network_that_breaks_leaves_the_others_their_lines(monkeypatch):
+    def broken():
+        raise RuntimeError("no such model")
+
+    monkeypatch.setitem(zoo.ZOO, "broken", broken)
+    lines, wrong = architectures.table(["broken", "two layers"])
+    assert lines[-1].startswith("| two layers | 26 |")
+    assert wrong == ["broken: RuntimeError: no such model"]
