@@ -21,6 +21,13 @@ def of_torchvision(name, side=PIXELS, **more):
     return make
 
 
+def small_transformer():
+    from torchvision import models
+
+    sizes = dict(image_size=32, patch_size=8, num_layers=4, num_heads=4)
+    return models.VisionTransformer(**sizes, hidden_dim=64, mlp_dim=96, num_classes=10), image(32)
+
+
 def of_timm(name, side=PIXELS, **more):
     def make():
         import timm
@@ -73,7 +80,7 @@ ZOO = {
     ),
     "torchvision swin_t": of_torchvision("swin_t"),
     "torchvision swin_v2_t": of_torchvision("swin_v2_t"),
-    "torchvision vit_b_16": of_torchvision("vit_b_16", 32, image_size=32),
+    "torchvision VisionTransformer": small_transformer,
     "timm deit_tiny": of_timm("deit_tiny_patch16_224", 32, img_size=32),
     "timm eva02_tiny": of_timm("eva02_tiny_patch14_224", 28, img_size=28),
     "timm mixer_s32": of_timm("mixer_s32_224", img_size=64),
@@ -135,6 +142,13 @@ def settle(module, x):
             run(module, module.state_dict(), x)
         for norm in norms:
             norm.momentum, norm.training = 0.1, False
+
+
+def another(x):
+    """An input like x: other pixels, or the tokens in another order."""
+    if isinstance(x, dict):
+        return {name: another(part) for name, part in x.items()}
+    return torch.randn_like(x) if x.is_floating_point() else x.flip(-1).roll(1, 0)
 
 
 def run(module, params, x):
