@@ -1,7 +1,8 @@
-"""Symmetries found by tracing a module: every one keeps the function, every refusal has a reason.
+"""What a search says of a module: layers and reasons as known by hand, and its borders.
 
-Oracle: the module itself, run with the rescaled parameters. A layer that is refused is multiplied
-all the same, with what reads it divided, to see that the prediction really changes.
+Oracle: pairs and reasons written down by hand, and the module itself, run with the rescaled
+parameters. A layer that is refused is multiplied all the same, to see that the prediction changes.
+That the group is whole is the subject of test_group.
 """
 
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from helpers import alpha_scale, find_symmetries, flatten, rescale, symmetry_scaling
+from helpers import alpha_scale, find_symmetries, flatten, random_twin, rescale, symmetry_scaling
 
 
 class Encoder(nn.Module):
@@ -27,15 +28,6 @@ class Encoder(nn.Module):
         x = x + self.o(attention @ self.v(x))
         x = x + self.down(self.activation(self.up(self.norm(x))))
         return self.head(x.mean(1))
-
-
-class Twice(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
-
-    def forward(self, x):
-        return self.b(torch.relu(self.a(torch.relu(self.a(x)))))
 
 
 class Skip(nn.Module):
@@ -65,9 +57,9 @@ def grouped():
 
 NETS = {
     "convolutional": (convolutional, (5, 1, 8, 8), {"1": 4, "4": 6, "10": 8}),
-    "encoder": (Encoder, (5, 7, 6), {"v": None, "norm": 6, "up": 11}),
+    "encoder": (Encoder, (5, 7, 6), {"q": 6, "v": 6, "norm": 6, "up": 11}),
     "skip": (Skip, (5, 4), {"a": 4}),
-    "grouped": (grouped, (5, 1, 8, 8), {"0": None, "2": 4}),
+    "grouped": (grouped, (5, 1, 8, 8), {"0": 4, "2": 4}),
 }
 
 
@@ -77,121 +69,8 @@ def built(name):
     return module().double().eval(), torch.randn(shape, dtype=torch.float64), units
 
 
-@pytest.mark.parametrize("name", NETS)
-def test_the_pairs_found_are_the_ones_known_by_hand(name):
-    module, _, units = built(name)
-    assert {s.up: s.units for s in find_symmetries(module).found} == units
-
-
-@pytest.mark.parametrize("name", NETS)
-def test_each_symmetry_keeps_the_function(name):
-    module, x, _ = built(name)
-    for symmetry in find_symmetries(module).found:
-        factors = [3.0, 0.25]
-        if symmetry.units:
-            factors.append(torch.rand(symmetry.units) + 0.3)
-        for c in factors:
-            twin = rescale(module, {symmetry.up: c})
-            assert not torch.equal(flatten(twin), flatten(dict(module.named_parameters())))
-            difference = (functional_call(module, twin, (x,)) - module(x)).detach().abs().max()
-            assert float(difference) < 1e-13
-
-
-def test_several_layers_at_once():
-    module, x, _ = built("convolutional")
-    twin = rescale(module, {"1": torch.rand(4) + 0.5, "4": 7.0, "10": torch.rand(8) + 0.1})
-    assert torch.allclose(functional_call(module, twin, (x,)), module(x), rtol=1e-12)
-
-
-@pytest.mark.parametrize(("up", "down"), [("4", "8"), ("10", "12")])
-def test_a_chain_of_layers_is_rescaled_as_the_paper_does(up, down):
-    module, _, _ = built("convolutional")
-    params = {name: p.detach() for name, p in module.named_parameters()}
-    theirs = alpha_scale(params, 3.7, up=f"{up}.weight", down=f"{down}.weight")
-    ours = rescale(module, {up: 3.7})
-    assert all(torch.allclose(ours[name], theirs[name], rtol=1e-15, atol=0) for name in params)
-
-
-def test_the_gain_of_a_batch_norm_is_a_layer_in_training_mode_too():
-    module, x, _ = built("convolutional")
-    module[6] = nn.Dropout(0.0)
-    module.train()
-    twin = rescale(module, {"1": 5.0, "4": 0.2})
-    assert torch.allclose(functional_call(module, twin, (x,)), module(x), rtol=1e-10)
-
-
-@pytest.mark.parametrize(
-    ("name", "up", "reason"),
-    [
-        ("convolutional", "0", "BatchNorm2d at 1 subtracts a stored mean"),
-        ("convolutional", "8", "for GELU at 9"),
-        ("convolutional", "12", "its output is the prediction"),
-        ("encoder", "q", "softmax"),
-        ("encoder", "o", "add joins it with a branch"),
-        ("encoder", "head", "its output is the prediction"),
-        ("skip", "b", "add joins it with a branch"),
-    ],
-)
-def test_a_refusal_says_what_is_in_the_way_and_is_right(name, up, reason):
-    module, x, _ = built(name)
-    refused = {refusal.up: refusal.reason for refusal in find_symmetries(module).refused}
-    assert reason in refused[up]
-    params = {key: value.detach().clone() for key, value in module.named_parameters()}
-    for key in (f"{up}.weight", f"{up}.bias"):
-        params[key] = 3 * params[key]
-    assert not torch.allclose(functional_call(module, params, (x,)), module(x), rtol=1e-3)
-    with pytest.raises(ValueError, match="rescale needs one of the layers"):
-        rescale(module, {up: 2.0})
-
-
-def test_what_batch_norm_divides_out_in_training_mode():
-    module, _, _ = built("convolutional")
-    refused = {r.up: r.reason for r in find_symmetries(module.train()).refused}
-    assert "divides every factor out again" in refused["0"]
-
-
-def test_a_gelu_block_is_refused_where_a_relu_block_is_not():
-    refused = {r.up: r.reason for r in find_symmetries(Encoder(F.gelu)).refused}
-    assert "gelu" in refused["up"]
-
-
-def test_shared_weights_are_refused():
-    symmetries = find_symmetries(Twice())
-    assert [refusal.up for refusal in symmetries.refused][:1] == ["a"]
-    assert "more than once" in symmetries.refused[0].reason
-
-
-def test_the_list_reads_as_sentences():
-    module, _, _ = built("convolutional")
-    lines = str(find_symmetries(module)).splitlines()
-    assert lines[0] == (
-        "1 ↔ 4 through ReLU, MaxPool2d: by one factor, or each of 4 units by its own."
-    )
-    assert len(lines) == 6
-
-
-@pytest.mark.parametrize("c", [-1.0, 0.0, float("inf"), torch.ones(5)])
-def test_bad_factors_are_one_sentence(c):
-    module, _, _ = built("convolutional")
-    symmetry = find_symmetries(module).found[0]
-    params = {name: p.detach() for name, p in module.named_parameters()}
-    with pytest.raises(ValueError, match="rescaling 1 needs finite factors > 0"):
-        symmetry_scaling(params, c, symmetry)
-
-
-def test_a_module_that_cannot_be_traced_is_one_sentence():
-    class Branches(nn.Module):
-        def forward(self, x):
-            return x if x.sum() > 0 else -x
-
-    with pytest.raises(ValueError, match="needs a module that torch.fx can trace, got Branches"):
-        find_symmetries(Branches())
-    with pytest.raises(ValueError, match="there is no such layer"):
-        rescale(convolutional(), {"99": 2.0})
-
-
 def through(step):
-    """Return two linear layers with a rectifier and a step of one's own between them."""
+    """Return two linear layers with a step of one's own between them, and an input."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -199,40 +78,219 @@ def through(step):
             self.up, self.down = nn.Linear(4, 6), nn.Linear(6, 3)
 
         def forward(self, x):
-            return self.down(step(torch.relu(self.up(x))))
+            return self.down(step(self, self.up(x)))
 
-    return Net().double()
+    torch.manual_seed(0)
+    return Net().double(), torch.randn(5, 4, dtype=torch.float64)
+
+
+def refused(module, x):
+    return {refusal.up: refusal.reason for refusal in find_symmetries(module, x).refused}
+
+
+def off(module, params, x):
+    return float((functional_call(module, params, (x,)) - module(x)).detach().abs().max())
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_pairs_found_are_the_ones_known_by_hand(name):
+    module, x, units = built(name)
+    found = find_symmetries(module, x)
+    assert {s.up: s.units for s in found.found} == units
+    assert found.dim == sum(units.values())
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_each_symmetry_keeps_the_function(name):
+    module, x, units = built(name)
+    for up, h in units.items():
+        for c in (3.0, 0.25, torch.rand(h) + 0.3):
+            twin = rescale(module, {up: c}, x)
+            assert not torch.equal(flatten(twin), flatten(dict(module.named_parameters())))
+            assert off(module, twin, x) < 1e-13
+
+
+def test_a_factor_of_each_unit_multiplies_its_row():
+    module, x, _ = built("convolutional")
+    c = torch.rand(6, dtype=torch.float64) + 0.5
+    S = symmetry_scaling(module, {"4": c}, x)
+    assert torch.allclose(S["4.weight"], c[:, None, None, None].expand(6, 4, 3, 3), rtol=1e-14)
+    assert torch.allclose(S["4.bias"], c, rtol=1e-14)
+    flat = (1 / c).repeat_interleave(16).expand(12, 96)
+    assert torch.allclose(S["8.weight"], flat, rtol=1e-14)
+    assert all(bool((S[name] == 1).all()) for name in S if name[0] not in "48" or name == "8.bias")
+
+
+@pytest.mark.parametrize(("up", "down"), [("4", "8"), ("10", "12")])
+def test_a_chain_of_layers_is_rescaled_as_the_paper_does(up, down):
+    module, x, _ = built("convolutional")
+    params = {name: p.detach() for name, p in module.named_parameters()}
+    theirs = alpha_scale(params, 3.7, up=f"{up}.weight", down=f"{down}.weight")
+    ours = rescale(module, {up: 3.7}, x)
+    assert all(torch.allclose(ours[name], theirs[name], rtol=1e-14, atol=0) for name in params)
+
+
+AGAIN = "divides every factor out again"
 
 
 @pytest.mark.parametrize(
-    "step",
+    ("name", "up", "reason"),
     [
-        lambda h: h * h,
-        lambda h: h.mul(h),
-        lambda h: torch.mul(h, h),
-        lambda h: h / (h + 1),
-        lambda h: torch.div(h, 0.5, rounding_mode="floor"),
-        lambda h: 2 / (1 + h),
-        lambda h: h.abs() * torch.relu(h),
+        ("convolutional", "0", "batch norm at 1 subtracts a stored mean"),
+        ("convolutional", "8", "gelu at 9 bends a factor"),
+        ("convolutional", "12", "its factor would reach the prediction"),
+        ("encoder", "o", "add joins it with a branch"),
+        ("encoder", "head", "its factor would reach the prediction"),
+        ("skip", "b", "add joins it with a branch"),
     ],
 )
-def test_a_signal_that_meets_itself_or_is_rounded_is_refused(step):
-    found = find_symmetries(through(step))
-    assert not found.found and {r.up for r in found.refused} >= {"up"}
+def test_a_refusal_says_what_is_in_the_way_and_is_right(name, up, reason):
+    module, x, _ = built(name)
+    assert reason in refused(module, x)[up]
+    params = {key: value.detach().clone() for key, value in module.named_parameters()}
+    for key in (f"{up}.weight", f"{up}.bias"):
+        params[key] = 3 * params[key]
+    assert off(module, params, x) > 1e-3
+    with pytest.raises(ValueError, match=f"rescale needs one of the layers .* got '{up}': "):
+        rescale(module, {up: 2.0}, x)
 
 
-@pytest.mark.parametrize("step", [lambda h: h * 2, lambda h: h / 3, lambda h: h.mul(0.5)])
-def test_a_number_beside_the_signal_lets_the_factor_through(step):
-    assert {s.up for s in find_symmetries(through(step)).found} == {"up"}
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        (lambda m, h: h + 1, "add joins it with a branch that is not multiplied"),
+        (lambda m, h: torch.softmax(h, 1), "softmax bends a factor"),
+        (lambda m, h: h.clamp(min=0.1), "clamp bends a factor"),
+        (lambda m, h: h.sign() * h.cummin(1).values, "cummin has no rule here"),
+        (lambda m, h: h * float(h.sum()), "local_scalar_dense has no rule here"),
+        (lambda m, h: nn.functional.layer_norm(h, (6,)), f"layer norm {AGAIN}"),
+        (lambda m, h: nn.functional.batch_norm(h, None, None, None, None, True), AGAIN),
+        (lambda m, h: torch.where(h > 0.5, h, 0 * h), "gt ties it to what is not multiplied"),
+    ],
+)
+def test_each_reason_is_that_of_the_step_in_the_way(step, reason):
+    module, x = through(step)
+    assert reason in refused(module, x)["up"]
 
 
-def test_a_layer_that_reads_twice_cannot_divide_for_one_of_its_readings():
-    class Net(nn.Module):
+def test_what_batch_norm_divides_out_in_training_mode():
+    module, x, _ = built("convolutional")
+    assert AGAIN in refused(module.train(), x)["0"]
+
+
+def test_a_layer_that_is_only_divided_says_by_whose_factor():
+    module, x, _ = built("encoder")
+    assert refused(module, x)["k"] == "it is only divided, by the factor of q"
+
+
+def test_what_nothing_reads_and_what_no_output_feels_is_refused():
+    module, x = through(lambda m, h: torch.relu(h) + 0 * m.idle(h))
+    module.idle, module.spare = nn.Linear(6, 6).double(), nn.Linear(2, 2).double()
+    said = refused(module, x)
+    assert said["spare"] == "nothing in this forward reads it"
+    assert said["idle"] == "the outputs do not feel it on this x"
+
+
+def test_the_list_reads_as_sentences():
+    module, x, _ = built("convolutional")
+    lines = str(find_symmetries(module, x)).splitlines()
+    assert lines[0] == "18 factors that change no prediction"
+    assert lines[1] == (
+        "1 ↔ 4: multiply 1.weight, 1.bias by c and divide 4.weight by c, "
+        "a c of its own for each of 4 units."
+    )
+    assert len(lines) == 7
+
+
+def test_a_squared_rectifier_is_divided_by_the_square():
+    module, x = through(lambda m, h: torch.relu(h) ** 2)
+    (symmetry,) = find_symmetries(module, x).found
+    assert "divide down.weight by c^2" in symmetry.words
+    assert off(module, rescale(module, {"up": 3.0}, x), x) < 1e-13
+
+
+# ---- its borders
+
+
+@pytest.mark.parametrize("c", [-1.0, 0.0, float("inf"), float("nan"), torch.ones(5)])
+def test_bad_factors_are_one_sentence(c):
+    module, x, _ = built("convolutional")
+    with pytest.raises(ValueError, match=r"rescaling 1 needs finite factors > 0 of shape \(\) or"):
+        symmetry_scaling(module, {"1": c}, x)
+
+
+def test_a_call_without_an_input_says_what_is_new():
+    module, _, _ = built("skip")
+    generator = torch.Generator()
+    for call in (
+        lambda: find_symmetries(module),
+        lambda: rescale(module, {"a": 2.0}),
+        lambda: symmetry_scaling(module, {"a": 2.0}),
+        lambda: random_twin(module, size=1.0, generator=generator),
+    ):
+        with pytest.raises(ValueError, match=r"needs an input, as in find_symmetries\(module, x\)"):
+            call()
+
+
+def test_an_input_that_does_not_fit_is_one_sentence():
+    module, _, _ = built("skip")
+    with pytest.raises(
+        ValueError, match="needs a module that runs on x .* got Skip: mat1 and mat2"
+    ):
+        find_symmetries(module, torch.ones(3, 5, dtype=torch.float64))
+    with pytest.raises(ValueError, match="there is no such layer"):
+        rescale(module, {"99": 2.0}, torch.ones(3, 4, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("c", "lost"), [(1e6, "infinite or 0"), (1e-6, "infinite or 0")])
+def test_factors_that_the_dtype_cannot_hold_are_refused(c, lost):
+    module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).half()
+    with pytest.raises(ValueError, match=f"needs factors that torch.float16 can hold, .*{lost}"):
+        rescale(module, {"0": c}, torch.randn(2, 3).half())
+
+
+def test_single_precision_stays_single_and_keeps_the_function():
+    module, x, _ = built("encoder")
+    module, x = module.float(), x.float()
+    twin = rescale(module, {"q": 4.0, "up": torch.rand(11) + 0.5}, x)
+    assert {block.dtype for block in twin.values()} == {torch.float32}
+    assert off(module, twin, x) < 1e-5
+
+
+def test_inputs_may_be_a_tuple_or_a_dict():
+    class Two(nn.Module):
         def __init__(self):
             super().__init__()
-            self.up, self.down = nn.Linear(6, 6), nn.Linear(6, 3)
+            self.a, self.b = nn.Linear(4, 5), nn.Linear(5, 2)
 
-        def forward(self, x):
-            return self.down(torch.relu(self.up(x))) + self.down(x)
+        def forward(self, x, *, shift=None):
+            return self.b(torch.relu(self.a(x if shift is None else x + shift)))
 
-    assert "up" in {r.up for r in find_symmetries(Net()).refused}
+    x = torch.randn(3, 4)
+    for given in (x, (x,), {"x": x}, {"x": x, "shift": x}):
+        assert find_symmetries(Two(), given).dim == 5
+
+
+def test_a_forward_that_reads_its_weights_unseen_is_found_out():
+    """Numbers that leave torch carry no label, but the outputs move when they should not."""
+
+    def step(module, h):
+        return torch.relu(h) * float(sum(module.up.weight.detach().abs().sum(1).tolist()))
+
+    module, x = through(step)
+    assert "the outputs by" in refused(module, x)["up"]
+    assert find_symmetries(module, x).dim == 0
+
+
+def test_a_weight_that_is_also_kept_elsewhere_is_refused():
+    module, x = through(lambda m, h: torch.relu(h) @ m.kept[0] @ m.kept[0].T)
+    module.kept = [module.up.weight]
+    assert "another way" in refused(module, x)["up"]
+
+
+def test_a_view_as_complex_numbers_is_not_multiplied():
+    def step(module, h):
+        return torch.view_as_real(torch.view_as_complex(h.reshape(5, 3, 2)) * 1j).reshape(5, 6)
+
+    module, x = through(step)
+    assert "up" in refused(module, x) and find_symmetries(module, x).dim == 0

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_nets import DEVICES, cases, law, off
 from torch import nn
-from torch.nn import functional as F
 
 from helpers import (
     ACTIVATIONS,
@@ -21,7 +20,6 @@ from helpers import (
     relu_net,
     weight_names,
 )
-from helpers.nets._nets import PASSING
 from helpers.nets._params import bias_name
 
 
@@ -143,13 +141,6 @@ def test_impossible_widths_are_refused(widths):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_the_list_of_what_passes_a_factor_is_what_does(name):
-    phi = ACTIVATIONS[name]
-    assert is_positively_homogeneous(phi) == (name in PASSING)
-    z = torch.linspace(-3, 3, 13, dtype=torch.float64)
-    for form in PASSING.get(name, ()):
-        made = form().double() if isinstance(form, type) else form
-        call = made if callable(made) else lambda x, made=made: getattr(x, made)()
-        if form is F.prelu:
-            call = lambda x: F.prelu(x, torch.tensor([0.3], dtype=torch.float64))  # noqa: E731
-        assert torch.allclose(call(7 * z), 7 * call(z), rtol=1e-12)
+def test_four_activations_pass_a_factor_on(name):
+    passes = name in {"relu", "leaky_relu", "abs", "linear"}
+    assert is_positively_homogeneous(ACTIVATIONS[name]) == passes

@@ -173,7 +173,7 @@ def convolutional():
     ("statement", "make", "shape", "layers"),
     [
         ("real-convolutional", convolutional, (1, 8, 8), {"1", "4"}),
-        ("real-transformer", Encoder, (5, 4), {"v", "norm", "up"}),
+        ("real-transformer", Encoder, (5, 4), {"q", "v", "norm", "up"}),
     ],
 )
 def test_a_real_network_keeps_each_prediction_and_gets_sharp(
@@ -186,9 +186,9 @@ def test_a_real_network_keeps_each_prediction_and_gets_sharp(
     f, params = functional(module)
     loss = cross_entropy(f, X, torch.arange(20) % 3)
     top = float(torch.linalg.eigvalsh(dense_hessian(loss, params))[-1])
-    assert {symmetry.up for symmetry in find_symmetries(module).found} == layers
+    assert {symmetry.up for symmetry in find_symmetries(module, X).found} == layers
     for up in layers:
-        twin = rescale(module, {up: 0.005})
+        twin = rescale(module, {up: 0.005}, X)
         ledger(statement, error=off(f(twin, fresh), f(params, fresh)), tol=1e-12)
         there = float(torch.linalg.eigvalsh(dense_hessian(loss, twin))[-1])
         ledger(statement, error=max(0.0, 10 * top - there), tol=0)

@@ -68,7 +68,8 @@ class Symmetries:
             _check_amount(c, len(units), up)
             z[units] += c.log()
         logs = self._group.logs(z, self._params)
-        return {name: logs[name].exp().to(p) for name, p in self._params.items()}
+        ones = {name: torch.ones_like(p) for name, p in self._params.items()}
+        return ones | {name: u.exp().to(ones[name]) for name, u in logs.items()}
 
     def _named(self, up) -> list[Kind]:
         """Return the kinds that a symmetry, a layer or a parameter's name stands for."""
@@ -109,13 +110,13 @@ def find_symmetries(module: nn.Module, x=None) -> Symmetries:
             "it follows what the module does with x, since its code may do anything."
         )
     group, faults = believed(module, x)
-    kinds = {}
+    params, kinds = {name: p.detach() for name, p in module.named_parameters()}, {}
     for kind in (kind for k, kind in enumerate(group.kinds) if k not in faults):
-        up, downs, units = layers(kind, 1), layers(kind, -1), len(kind.units)
-        kinds[Symmetry(up[0] if len(up) == 1 else up, downs, units, words(kind))] = kind
+        up, downs, units = layers(kind, 1), layers(kind, -1), torch.tensor(kind.units)
+        said = words(kind, group.logs(torch.zeros(group.dim).index_fill(0, units, 1.0), params))
+        kinds[Symmetry(up[0] if len(up) == 1 else up, downs, len(kind.units), said)] = kind
     ups = {up for kind in kinds.values() for up in layers(kind, 1)}
     refused = tuple(Refusal(*refusal) for refusal in refusals(group, faults, ups))
-    params = {name: p.detach() for name, p in module.named_parameters()}
     return Symmetries(sum(s.units for s in kinds), tuple(kinds), refused, group, kinds, params)
 
 

@@ -109,17 +109,18 @@ class Group:
         self.dim = len(self._scales)
 
     def logs(self, z: Tensor, params: Params) -> Params:
-        """Return the log-factors of all entries of `params` for those of the factors, z (dim,)."""
+        """Return the log-factors of the entries of each parameter that z (dim,) moves."""
         amount = {i: float(self._scales[i]) * u for i, u in zip(self._scales, z.tolist())}
         u, out = torch.zeros(len(self._root), dtype=torch.float64), {}
         for k in self._root.unique().tolist():
             u[k] = sum(float(c) * amount.get(i, 0.0) for i, c in self._value(k).items())
         u = u[self._root]
         for name, block in params.items():
-            flat = torch.zeros(block.numel(), dtype=torch.float64)
-            for shape, stride, at, plus, minus in self.parts[name]:
-                flat.as_strided(shape, stride, at).copy_(u[plus] - u[minus])
-            out[name] = flat.reshape(block.shape)
+            if moved := [p for p in self.parts[name] if u[p.plus].any() or u[p.minus].any()]:
+                flat = torch.zeros(block.numel(), dtype=torch.float64)
+                for shape, stride, at, plus, minus in moved:
+                    flat.as_strided(shape, stride, at).copy_(u[plus] - u[minus])
+                out[name] = flat.reshape(block.shape)
         return out
 
     def causes(self) -> dict[int, tuple[str, str]]:
@@ -176,9 +177,7 @@ def _sorted(moved: dict[str, dict]) -> list[tuple[tuple, dict[int, Fraction]]]:
 
 def _eliminate(rows: Iterable[tuple[dict, tuple]]) -> tuple[dict[int, dict], dict[int, tuple]]:
     """Return what Σ c u = 0 makes dependent, {unknown: {free: c}}, and who asks where it is 0."""
-    solved: dict[int, dict] = {}
-    uses: dict[int, set[int]] = {}  # in which solutions a free unknown stands
-    zero: dict[int, tuple] = {}
+    solved, uses, zero = {}, {}, {}  # uses: in which solutions a free unknown stands
     for row, why in rows:
         if not (rest := _put_in(row, solved)):
             continue

@@ -44,8 +44,7 @@ class Labels(Equations, TorchDispatchMode):
         out = func(*args, **kwargs)
         if torch.Tag.inplace_view in func.tags:  # transpose_: only the strides change
             return out
-        self.func, name = func, func.overloadpacket.__name__
-        self.name = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+        self.func, self.name = func, func.overloadpacket.__name__.removesuffix("_")
         self.why = (self.name, self.layers[-1])
         read, given, written = *map(_tensors, ((args, kwargs), out)), _written(func, args, kwargs)
         self.kept += read + given
@@ -54,7 +53,7 @@ class Labels(Equations, TorchDispatchMode):
             self._know(t)
             if name := self.originals.get(_key(t)):
                 self.pin(self.params[name], "another way")
-        if written or not all(_key(t) in self.widths for t in given):
+        if written or not given or not all(_key(t) in self.widths for t in given):
             self._label(read, given, written, args, {k: kwargs[k] for k in kwargs if k != "out"})
         for t in given:
             if not self._fits(t):  # memory read as numbers of another size is not multiplied

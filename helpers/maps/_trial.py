@@ -110,7 +110,8 @@ class _Trial:
         logs = group.logs(torch.zeros_like(z).index_copy(0, units, z[units]), self.params)
         if rough is not None:
             logs = {n: u * torch.rand(u.shape, generator=rough) for n, u in logs.items()}
-        twin = {n: (p.double() * logs[n].exp()).to(p.dtype) for n, p in self.params.items()}
+        moved = {n: (self.params[n].double() * u.exp()).to(self.params[n]) for n, u in logs.items()}
+        twin = self.params | moved
         ends = [zip(a, self.run(twin, x)) for a, x in zip(self.base, self.xs) if len(units)]
         return max((_distance(a, b) for pairs in ends for a, b in pairs), default=0.0)
 

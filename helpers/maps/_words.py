@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torch import Tensor
+
 from helpers.maps._group import Group, Kind
 from helpers.maps._rules import RULES
+from helpers.nets._params import Params
 
 AGAIN = "divides every factor out again, so nothing later can undo it"
 WHY = {  # what an operation does that leaves no factor
@@ -39,18 +42,35 @@ def layers(kind: Kind, sign: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(layer_of, names)))
 
 
-def words(kind: Kind) -> str:
-    """Return what is multiplied and divided, by which power of c, and how many c there are."""
+def words(kind: Kind, logs: Params) -> str:
+    """Return what is multiplied and divided, by which power of c, and how many c there are.
+
+    `logs` are the log-factors of the parameters where every c of this kind is e.
+    """
     moves: dict = {}
     for name, powers in kind.powers.items():
         for p in powers:
-            moves.setdefault(p, []).append(f"part of {name}" if len(powers) > 1 else name)
+            moves.setdefault(p, []).append(
+                _entries(name, logs[name].sign() == (1 if p > 0 else -1))
+            )
     steps = [
         f"{'multiply' if p > 0 else 'divide'} {', '.join(names)} by c{f'^{abs(p)}' * (abs(p) != 1)}"
         for p, names in sorted(moves.items(), reverse=True)
     ]
     h = len(kind.units)
     return " and ".join(steps) + (f", a c of its own for each of {h} units" if h > 1 else "")
+
+
+def _entries(name: str, moved: Tensor) -> str:
+    """Return the name of a parameter, with its rows or columns where only some are moved."""
+    if bool(moved.all()):
+        return name
+    for axis, before in zip(range(moved.ndim), ("", ":, ")):
+        hit = moved.movedim(axis, 0).reshape(moved.shape[axis], -1).any(1)
+        first, last = (f(hit.nonzero().flatten().tolist() or [0]) for f in (min, max))
+        if last - first + 1 == int(hit.sum()) < len(hit):
+            return f"{name}[{before}{first}:{last + 1}]"
+    return f"part of {name}"
 
 
 def refusals(group: Group, faults: dict[int, str], ups: set[str]) -> Iterator[tuple[str, str]]:
@@ -74,9 +94,8 @@ def _sentence(op: str, layer: str) -> str:
 
 
 def _otherwise(group: Group, name: str, faults: dict[int, str]) -> str:
-    for k, kind in enumerate(group.kinds):
-        if name in kind.powers:
-            return faults.get(
-                k, f"it is only divided, by the factor of {', '.join(layers(kind, 1))}"
-            )
-    return "nothing in this forward reads it"
+    mine = {k: kind for k, kind in enumerate(group.kinds) if name in kind.powers}
+    ups = dict.fromkeys(up for kind in mine.values() for up in layers(kind, 1))
+    divided = f"it is only divided, by the factor of {', '.join(ups)}"
+    unread = "nothing in this forward reads it"
+    return next((faults[k] for k in mine if k in faults), divided if mine else unread)
