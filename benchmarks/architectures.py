@@ -70,7 +70,7 @@ def measure(name):
     import torch
 
     from benchmarks.zoo import ZOO, another, run, settle
-    from helpers import find_symmetries, random_twin
+    from helpers import find_symmetries
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -81,9 +81,10 @@ def measure(name):
     begin = time.process_time()
     found = find_symmetries(module, x)
     seconds = time.process_time() - begin
-    twin = random_twin(module, x, size=1.0, generator=torch.Generator().manual_seed(1))
+    amounts = {s: (2 * torch.rand(s.units, dtype=torch.float64) - 1).exp() for s in found.found}
+    scaling, params = found.scaling(amounts), dict(module.named_parameters())
     y = run(module, {}, other)
-    kept = distance(run(module, twin, other), y)
+    kept = distance(run(module, {name: scaling[name] * params[name] for name in params}, other), y)
     weakest = min(powers(module, found, other, y), key=lambda pair: pair[1], default=("", 0.0))
     n = sum(p.numel() for p in module.parameters())
     cells = name, f"{n:,}", f"{found.dim:,}", len(found.found), len(found.refused)

@@ -17,7 +17,8 @@ from benchmarks import architectures, zoo
 def two_layers(monkeypatch):
     """The only network of the zoo is one that needs nothing installed."""
     threads = torch.get_num_threads()
-    make = lambda: (nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), inputs())  # noqa: E731
+    make = lambda: (layers().double(), inputs())  # noqa: E731
+    layers = lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))  # noqa: E731
     inputs = lambda: torch.randn(5, 3, dtype=torch.float64)  # noqa: E731
     monkeypatch.setattr(zoo, "ZOO", {"two layers": make})
     yield
@@ -50,9 +51,10 @@ def test_a_layer_left_out_or_answered_twice_is_named(plant, sentence, monkeypatc
 
 
 def test_a_twin_that_predicts_otherwise_is_a_fault(monkeypatch):
-    right = helpers.random_twin
-    twin = lambda *a, **k: {name: p * (1 + 1e-6) for name, p in right(*a, **k).items()}  # noqa: E731
-    monkeypatch.setattr(helpers, "random_twin", twin, raising=False)
+    kind = type(helpers.find_symmetries(*zoo.ZOO["two layers"]()))
+    right = kind.scaling
+    off = lambda *a: {name: S * (1 + 1e-6) for name, S in right(*a).items()}  # noqa: E731
+    monkeypatch.setattr(kind, "scaling", off)
     _, (wrong,) = architectures.table(["two layers"])
     assert "predictions are off by" in wrong
 
