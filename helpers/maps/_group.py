@@ -1,7 +1,7 @@
 """Linear equations between log-factors, and the group that solves them.
 
-Label k stands for a factor exp(u_k) > 0, and label 0 for none. What a network asks of its factors
-is linear in u: u_a = u_b where a sum joins two signals, Σ c u = 0 where a product or a power meets.
+Label k stands for a factor exp(u_k) > 0, label 0 for none. What a network asks is linear in u:
+u_a = u_b where a sum joins two signals, Σ c u = 0 where a product or a power meets.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from torch import Tensor
 from helpers.nets._params import Params
 
 ZERO = -1  # the label of an entry that is 0 or infinite whatever the weights are: any factor fits
-HALF = 2**31  # so two labels fit in one number
 
 
 class Part(NamedTuple):
@@ -57,8 +56,8 @@ class Equations:
         a, b = torch.broadcast_tensors(a, b)
         differ = (a != b) & (a != ZERO) & (b != ZERO)
         if bool(differ.any()):
-            code = torch.unique(a[differ] * HALF + b[differ])
-            self.pairs.append((code // HALF, code % HALF, self.why))
+            code = torch.unique(a[differ] * 2**31 + b[differ])
+            self.pairs.append((code // 2**31, code % 2**31, self.why))
 
     def join(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the one label that both have, entry by entry, and ask for it."""
@@ -79,8 +78,8 @@ class Equations:
         u, v = torch.broadcast_tensors(u, torch.as_tensor(v))
         if c == 1 and not bool(v.any()):
             return u
-        code, back = torch.unique((u + 1) * HALF + v + 1, return_inverse=True)
-        a, b = code // HALF - 1, code % HALF - 1
+        code, back = torch.unique((u + 1) * 2**31 + v + 1, return_inverse=True)
+        a, b = code // 2**31 - 1, code % 2**31 - 1
         out = torch.where((a == 0) & (b == 0) | (a == b) & (c + d == 0), 0, -2)
         out = torch.where(a == 0, b, out) if d == 1 else out
         out = torch.where(b == 0, a, out) if c == 1 else out
@@ -106,15 +105,16 @@ class Group:
             units = range(len(self._scales), len(self._scales) + len(scales))
             self.kinds.append(Kind(dict(powers), list(units)))
             self._scales |= scales
-        self.dim = len(self._scales)
+        self.dim, unit = len(self._scales), {i: n for n, i in enumerate(self._scales)}
+        values = ((k, self._value(k).items()) for k in self._root.unique().tolist())
+        terms = [(k, unit[i], c * self._scales[i]) for k, v in values for i, c in v if i in unit]
+        self._terms = torch.tensor(terms, dtype=torch.float64).reshape(-1, 3).T
 
     def logs(self, z: Tensor, params: Params) -> Params:
         """Return the log-factors of the entries of each parameter that z (dim,) moves."""
-        amount = {i: float(self._scales[i]) * u for i, u in zip(self._scales, z.tolist())}
+        root, unit, power = self._terms
         u, out = torch.zeros(len(self._root), dtype=torch.float64), {}
-        for k in self._root.unique().tolist():
-            u[k] = sum(float(c) * amount.get(i, 0.0) for i, c in self._value(k).items())
-        u = u[self._root]
+        u = u.index_add(0, root.long(), power * z.double()[unit.long()])[self._root]
         for name, block in params.items():
             if moved := [p for p in self.parts[name] if u[p.plus].any() or u[p.minus].any()]:
                 flat = torch.zeros(block.numel(), dtype=torch.float64)
@@ -125,13 +125,13 @@ class Group:
 
     def causes(self) -> dict[int, tuple[str, str]]:
         """Return the step that leaves a label no factor, for each that has none."""
-        causes = {k: self._tied[r] for k, r in enumerate(self._root.tolist()) if r in self._tied}
-        pairs = reversed(self._equations.pairs)
+        causes, pairs = {}, reversed(self._equations.pairs)
         direct = {k: why for a, b, why in pairs for k in (a + b)[a * b == 0].tolist()}
         order, before = breadth_first_order(self._graph, 0, directed=False)
         for k in order[1:].tolist():
             causes[k] = causes[int(before[k])] if before[k] else direct[k]
-        return causes
+        tied = ((k, self._tied[r]) for k, r in enumerate(self._root.tolist()) if r in self._tied)
+        return causes | {k: causes.get(why, why) for k, why in tied}
 
     def _value(self, k: int, minus: int = 0) -> dict[int, Fraction]:
         """Return u_k − u_minus (roots) in terms of the free unknowns: {unknown: coefficient}."""
@@ -139,11 +139,13 @@ class Group:
 
     def _rows(self) -> Iterable[tuple[dict, tuple]]:
         for coefficients, names, why in self._equations.lines:
+            last = names.flip(0).flatten()
+            fixed = last[(last > 0) & (self._root[last] == 0)][:1].tolist()
             for column in self._root[names].unique(dim=1).T.tolist():
-                row: dict[int, Fraction] = {}
+                row = {k: 0 for k in column if k}
                 for c, k in zip(coefficients, column):
-                    row[k] = row.get(k, 0) + c
-                yield {k: c for k, c in row.items() if k}, why
+                    row |= {k: row[k] + c} if k else {}
+                yield row, (fixed or [why])[0]
 
     def _moved(self, parts: list[Part]) -> dict[int, tuple[set[Fraction], int]]:
         """Return for each free unknown its powers in these entries, and where it comes first."""
@@ -179,15 +181,14 @@ def _eliminate(rows: Iterable[tuple[dict, tuple]]) -> tuple[dict[int, dict], dic
     """Return what Σ c u = 0 makes dependent, {unknown: {free: c}}, and who asks where it is 0."""
     solved, uses, zero = {}, {}, {}  # uses: in which solutions a free unknown stands
     for row, why in rows:
-        if not (rest := _put_in(row, solved)):
-            continue
-        pivot = max(rest, key=lambda i: (abs(rest[i]) == 1, i))
-        solution = {pivot: {i: -x / rest[pivot] for i, x in rest.items() if i != pivot}}
-        for other in [pivot, *uses.pop(pivot, ())]:
-            solved[other] = _put_in(solved.get(other, {pivot: 1}), solution)
-            for i in solved[other]:
-                uses.setdefault(i, set()).add(other)
-            zero |= {} if solved[other] else {other: why}
+        if rest := _put_in(row, solved):
+            pivot = max(rest, key=lambda i: (abs(rest[i]) == 1, i))
+            solution = {pivot: {i: -x / rest[pivot] for i, x in rest.items() if i != pivot}}
+            for other in [pivot, *uses.pop(pivot, ())]:
+                solved[other] = _put_in(solved.get(other, {pivot: 1}), solution)
+                for i in solved[other]:
+                    uses.setdefault(i, set()).add(other)
+                zero |= {} if solved[other] else {other: why}
     return solved, zero
 
 

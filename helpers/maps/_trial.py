@@ -90,7 +90,9 @@ class _Trial:
             if not unfelt:
                 break
             self._draw(generator)
-            unfelt -= {k for k in unfelt if self._far(group, z, [k], generator) > tol**0.5}
+            unfelt -= {
+                k for k in unfelt if self._far(group, z, [k], generator) > min(1e3 * tol, tol**0.5)
+            }
         if kinds and not (off := self._far(group, z, kinds - unfelt)) <= tol:
             wrong = {k for k in kinds - unfelt if not self._far(group, z, [k]) <= tol}
             wrong = wrong if self._far(group, z, kinds - unfelt - wrong) <= tol else kinds
@@ -112,7 +114,8 @@ class _Trial:
             logs = {n: u * torch.rand(u.shape, generator=rough) for n, u in logs.items()}
         moved = {n: (self.params[n].double() * u.exp()).to(self.params[n]) for n, u in logs.items()}
         twin = self.params | moved
-        ends = [zip(a, self.run(twin, x)) for a, x in zip(self.base, self.xs) if len(units)]
+        xs = self.xs[: 2 if rough is None else 1]
+        ends = [zip(a, self.run(twin, x)) for a, x in zip(self.base, xs) if len(units)]
         return max((_distance(a, b) for pairs in ends for a, b in pairs), default=0.0)
 
 
