@@ -4,9 +4,11 @@ Oracle: a table of scores typed in here, for submissions written as students wou
 sentences for wrong answers are those that the authors of the exercises typed into the chapters.
 """
 
+import builtins
 import json
 import math
 import os
+import random
 import re
 import subprocess
 import zipfile
@@ -18,7 +20,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from tools import ROOT, course, grader, kit_environment, whole_book
+from tools import ROOT, course, grader, kit_environment, needs, whole_book
 
 pytestmark = pytest.mark.slow
 
@@ -225,9 +227,8 @@ print(json.dumps(grade.grade(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
 """
 
 
-def marked(homework, path, seconds):
+def marked_by(autograder, path, seconds):
     """What tools/grade.py says, in the kit's environment: ({question: row}, a sentence)."""
-    autograder = homework / "autograder" / "hw1.zip"
     command = [kit_environment.PYTHON, "-c", GRADE, path, autograder, str(seconds)]
     done = subprocess.run(
         list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=True
@@ -244,7 +245,8 @@ def marks(homework, tmp_path_factory):
         nbformat.write(made[name], path)
     with ThreadPoolExecutor(2) as pool:
         limits = {name: 45 if name == "endless loop" else SECONDS for name in paths}
-        jobs = {name: pool.submit(marked, homework, paths[name], limits[name]) for name in paths}
+        by = homework / "autograder" / "hw1.zip"
+        jobs = {name: pool.submit(marked_by, by, paths[name], limits[name]) for name in paths}
         return {name: job.result() for name, job in jobs.items()}
 
 
@@ -322,3 +324,36 @@ def test_the_class_has_data_of_its_own(homework):
     the_books = 0.0055552783458149  # as the chapter's own seed gives it
     assert not math.isclose(keys[0]["truth"][0], the_books, rel_tol=0.01)
     assert len(keys[2]["at"]) == 6  # three with other seeds, and these with other entries
+
+
+@pytest.fixture(scope="module")
+def the_books(tmp_path_factory):
+    """Every homework of the book's own course, for a seed that is drawn anew each time."""
+    folder, plan = tmp_path_factory.mktemp("books"), course.read()
+    with FileLock(ROOT / "_build" / "kit-env.lock"):
+        kit_environment.python()
+    seed = str(random.SystemRandom().randrange(10**6))
+    grader.write(SimpleNamespace(course=plan, book=whole_book.read_book(), seed=seed), folder)
+    return seed, folder, [hw for hw in plan.homeworks if hw.by("otter")]
+
+
+def test_the_solutions_of_the_book_get_every_point_of_its_homework(the_books):
+    seed, folder, homeworks = the_books
+    paths = [folder / hw.name / "autograder" / f"{hw.name}.ipynb" for hw in homeworks]
+    with ThreadPoolExecutor(2) as pool:
+        autograders = [path.with_suffix(".zip") for path in paths]
+        found = pool.map(marked_by, autograders, paths, [SECONDS] * len(paths))
+    for hw, (rows, stopped) in zip(homeworks, found, strict=True):
+        want = {task.label.replace("-", "_"): task.points for task in hw.by("otter")}
+        assert (stopped, {q: row[0] for q, row in rows.items()}) == ("", want), (seed, rows)
+
+
+def test_a_students_notebook_needs_nothing_that_it_lacks(the_books):
+    seed, folder, homeworks = the_books
+    for hw in homeworks:
+        made = nbformat.read(folder / hw.name / "student" / f"{hw.name}.ipynb", as_version=4)
+        bound = set(dir(builtins))
+        for cell in (c for c in made.cells if c.cell_type == "code"):
+            assert needs.needs(cell.source) <= bound, (seed, hw.name, cell.source)
+            bound |= needs.binds(cell.source)
+        assert str(seed) not in json.dumps(made.cells)
