@@ -15,9 +15,11 @@ from tools import (
     commands,
     course,
     editions,
+    grade,
     guide,
     kit,
     kit_editions,
+    kit_environment,
     pages,
     student,
     syllabus,
@@ -194,3 +196,53 @@ def test_a_course_that_is_wrong_stops_before_anything_is_written(tmp_path, monke
     monkeypatch.setattr(kit, "build", lambda *_: pytest.fail("it was built"))
     with pytest.raises(Fault, match=r"^COURSE needs the path of a course file, got .+: no such"):
         kit.main(["bank"], {"COURSE": str(tmp_path / "my.yml")})
+
+
+def test_a_kit_without_network_says_that_it_needs_it_once(tmp_path, monkeypatch):
+    said = "WARNING: Retrying\nERROR: Connection broken: no route to host"
+    done = SimpleNamespace(returncode=1, stderr=said)
+    monkeypatch.setattr(kit_environment, "HOME", tmp_path / "kit-env")
+    monkeypatch.setattr(kit_environment, "READY", tmp_path / "kit-env" / ".ready")
+    monkeypatch.setattr(kit_environment.subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(Fault) as caught:
+        kit_environment.python()
+    assert str(caught.value) == (
+        "The kit needs the network once, to install otter, and it does not answer."
+    )
+    done.stderr = "ERROR: No matching distribution found for otter-grader"
+    with pytest.raises(Fault, match="^The kit's environment was not made: ERROR: No matching"):
+        kit_environment.python()
+
+
+def test_marks_come_as_a_table_and_a_word_for_each(tmp_path, monkeypatch, capsys):
+    autograder = tmp_path / "_build/kit/grader/hw1/autograder/hw1.zip"
+    autograder.parent.mkdir(parents=True)
+    autograder.touch()
+    monkeypatch.setattr(grade, "ROOT", tmp_path)
+    found = {
+        "ann": ({"ex_a": (2, 2, "Right."), "ex_b": (0, 3, "Not yet: x.")}, ""),
+        "bo": ({}, "It."),
+    }
+    monkeypatch.setattr(grade, "grade", lambda path, *_: found[path.stem])
+    for name in found:
+        (tmp_path / f"{name}.ipynb").touch()
+    grade.main("hw1", tmp_path)
+    rows = (tmp_path / "marks.csv").read_text("utf-8").splitlines()
+    assert rows == ["notebook,points,stopped", "ann,2,", "bo,0,It."]
+    assert (tmp_path / "ann.feedback.md").read_text("utf-8") == (
+        "# ann: 2 points\n\nex_a: 2 of 2. Right.\n\nex_b: 0 of 3. Not yet: x.\n"
+    )
+    assert capsys.readouterr().out.split() == ["ann", "2", "bo", "0", "It."]
+
+
+@pytest.mark.parametrize("name, folder, sentence", [
+    ("hw9", "here", "grade needs HW= one of the homeworks of make kit-grader, got 'hw9'."),
+    ("hw1", "", "grade needs IN= a folder with notebooks, got ''."),
+])  # fmt: skip
+def test_grading_asks_for_a_homework_and_a_folder(name, folder, sentence, tmp_path, monkeypatch):
+    (tmp_path / "_build/kit/grader/hw1/autograder").mkdir(parents=True)
+    (tmp_path / "_build/kit/grader/hw1/autograder/hw1.zip").touch()
+    monkeypatch.setattr(grade, "ROOT", tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        grade.main(name, folder)
+    assert stopped.value.code == sentence
