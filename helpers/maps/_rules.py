@@ -184,8 +184,8 @@ _TABLE = {
     "_trilinear": _trilinear,
     "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training": _batch_norm,
     "native_group_norm": lambda s, x, w, b, *_: _normed(s, x, w, b, [-1] + [1] * (x.ndim - 2)),
-    "native_layer_norm": lambda s, x, shape, w, b, eps: _normed(s, x, w, b, shape, eps == 0),
-    "_fused_rms_norm": lambda s, x, shape, w, eps: _normed(s, x, w, None, shape, eps == 0),
+    "native_layer_norm": lambda s, x, shape, w, b, floor: _normed(s, x, w, b, shape, floor == 0),
+    "_fused_rms_norm": lambda s, x, shape, w, floor: _normed(s, x, w, None, shape, floor == 0),
     "_weight_norm_interface": lambda s, v, g, dim=0: (
         (s[g].expand(v.shape), s.alike(s[v], [d for d in range(v.ndim) if d != dim], True))
     ),
