@@ -16,10 +16,8 @@ GROUPS = {
     ),
     "nets._data": ("Data", "teacher_student", "two_moons", "digits", "mnist1d"),
     "nets._files": ("mnist", "cifar10", "mnist_on_disk", "cifar10_on_disk"),
-    "nets._nets": (
-        *("net", "relu_net", "init_net", "functional"),
-        *("ACTIVATIONS", "is_positively_homogeneous"),
-    ),
+    "nets._nets": ("net", "relu_net", "init_net", "ACTIVATIONS", "is_positively_homogeneous"),
+    "nets._modules": ("functional",),
     "nets._losses": ("squared_error", "cross_entropy", "accuracy", "predictions"),
     "nets._loader": ("LoaderLoss", "over_loader"),
     "nets._train": ("Trained", "descend", "bar"),
@@ -46,6 +44,8 @@ GROUPS = {
     # curvature, the measures of flatness, and those made so that rescaling does not change them
     "measures._lanczos": ("Eigen", "lanczos"),
     "measures._workers": (),
+    "measures._graph": (),
+    "measures._derivatives": (),
     "measures._products": ("gradient", "hvp", "hessian_operator", "dense_hessian"),
     "measures._each": (),
     "measures._curvature": ("top_eigenvalues", "spectral_norm", "trace", "Estimate"),

@@ -30,6 +30,7 @@ from helpers import (
     trace,
     unflatten,
 )
+from helpers.measures import _graph
 from helpers.measures import _products as products
 
 
@@ -279,7 +280,7 @@ def test_a_block_is_its_vectors_one_by_one_in_a_larger_net(monkeypatch):
     case = build([4, 5, 3], 2)
     V = torch.randn(3, len(flatten(case.params)), generator=case.generator, dtype=torch.float64)
     at_once = hessian_operator(case.loss, case.params)(V)
-    monkeypatch.setattr(products, "SMALL", 1)
+    monkeypatch.setattr(_graph, "SMALL", 1)
     one_by_one = hessian_operator(case.loss, case.params)(V)
     assert torch.allclose(at_once, one_by_one, rtol=1e-12)
     with pytest.raises(ValueError, match="needs v of shape"):

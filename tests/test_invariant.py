@@ -266,3 +266,32 @@ def test_no_convergence_is_said(monkeypatch):
 
 def test_off_is_relative():
     assert off(torch.tensor([1.0, 2.2]), torch.tensor([1.0, 2.0])) == pytest.approx(0.1)
+
+
+def test_the_path_norm_of_a_module_is_the_sum_over_its_paths():
+    """Every path by hand, from each input and each bias to the output."""
+    torch.manual_seed(0)
+    layers = [torch.nn.Linear(3, 4).double(), torch.nn.Linear(4, 4).double()]
+    (W, b), (V, c) = ([p.detach() for p in layer.parameters()] for layer in layers)
+    total = sum(
+        float(V[out, j] ** 2) * (float(b[j] ** 2) + sum(float(W[j, i] ** 2) for i in range(3)))
+        for out in range(4)
+        for j in range(4)
+    ) + float(c.square().sum())
+    module = torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1])
+    params = {name: p.detach() for name, p in module.named_parameters()}
+    assert path_norm(params) == pytest.approx(total**0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("module", "sentence"),
+    [
+        (torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.LayerNorm(2)), "alone, got 1.bias"),
+        (torch.nn.Conv1d(2, 2, 1), "needs a weight with two axes, got weight of shape"),
+        (torch.nn.LSTM(2, 2), "needs weight matrices and their biases alone, got bias_hh_l0"),
+        (torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(2, 1)), "to take the 3 units"),
+    ],
+)
+def test_what_has_other_paths_has_no_path_norm(module, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        path_norm({name: p.detach() for name, p in module.named_parameters()})

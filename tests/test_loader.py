@@ -14,10 +14,12 @@ from helpers import (
     dense_hessian,
     flatten,
     functional,
+    gauss_newton_operator,
     gradient,
     hs_description_length,
     hvp,
     init_net,
+    layer_traces,
     local_entropy,
     over_loader,
     relu_net,
@@ -235,9 +237,12 @@ def test_a_stream_that_may_drop_its_end_is_refused():
     assert torch.allclose(loss(PARAMS), WHOLE(PARAMS), rtol=1e-12)
 
 
-def test_measures_by_sampling_and_by_input_take_it_too():
-    loss = over_loader(relu_net, loader())
+def test_measures_in_closed_form_and_by_sampling_take_it_too():
+    loss, v = over_loader(relu_net, loader()), torch.ones_like(flatten(PARAMS))
+    assert layer_traces(loss, PARAMS) == pytest.approx(layer_traces(WHOLE, PARAMS), rel=1e-12)
     boxes = [hs_description_length(each, PARAMS, 0.1) for each in (loss, WHOLE)]
     assert boxes[0] == pytest.approx(boxes[1], rel=1e-12)
+    products = [gauss_newton_operator(each, PARAMS)(v) for each in (loss, WHOLE)]
+    assert torch.allclose(*products, rtol=1e-10)
     entropies = [local_entropy(each, PARAMS, 1.0, samples=20).value for each in (loss, WHOLE)]
     assert entropies[0] == pytest.approx(entropies[1], rel=1e-9)

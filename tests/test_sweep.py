@@ -232,6 +232,26 @@ def test_the_cost_does_not_grow_with_the_number_of_amounts(dtype, device):
         assert abs(few.values[i, 0] - truth) <= few.residuals[i, 0] + 1e-5 * truth
 
 
+@pytest.mark.parametrize(("widths", "k"), [((4, 3, 3), 4), ((5, 4, 4), 3), ((3, 6, 2), 6)])
+def test_repeated_eigenvalues_come_as_often_as_they_are_repeated(widths, k):
+    """A linear layer in front of `out` outputs gives each of its eigenvalues `out` times."""
+    generator = torch.Generator().manual_seed(0)
+    params = init_net(list(widths), generator=generator)
+    X = torch.randn(30, widths[0], generator=generator, dtype=torch.float64)
+
+    def apart(p):  # one block of equal copies in each layer, and nothing between them
+        return ((X @ p["theta1"]) ** 2).sum() / 60 + 0.3 * (p["theta2"] ** 2).sum() / 2
+
+    exponents = {"theta1": 1, "theta2": -1}
+    sweep = curvature_sweep(apart, params, exponents, AMOUNTS, k=k)
+    truth = spectrum_sweep(apart, params, exponents, AMOUNTS)[:, :k]
+    assert sweep.converged
+    assert bool((truth[:, 0] - truth[:, 1] < 1e-9 * truth[:, 0]).all())
+    assert torch.allclose(sweep.values, truth, rtol=2e-3, atol=1e-5 * float(truth.max()))
+    short = curvature_sweep(apart, params, exponents, AMOUNTS, k=k, max_products=9)
+    assert not short.converged
+
+
 def test_a_sweep_that_ran_out_says_so_and_keeps_its_bound():
     loss, params = small_net((8, 20, 20, 3))
     sweep = curvature_sweep(loss, params, EXPONENTS, AMOUNTS, tol=1e-10, max_products=6)

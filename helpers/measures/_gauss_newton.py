@@ -6,10 +6,13 @@ import torch
 from torch import Tensor
 
 from helpers.measures._lanczos import Product
+from helpers.measures._workers import add_up, pieces
 from helpers.nets._losses import Loss
 from helpers.nets._params import (
+    Net,
     Params,
     as_matrix,
+    as_ordinary,
     bias_name,
     check_finite,
     flatten,
@@ -24,18 +27,20 @@ def layer_traces(loss: Loss, params: Params) -> dict[str, float]:
     f is linear in each block, so H_kk is the Gauss–Newton block and its trace a sum of squares:
     t_k = mean_i ‖a_i‖² tr(G_iᵀ C_i G_i), with a the layer's input, G = ∂f/∂z its Jacobian (N, h,
     out), and C = ∂²ℓ/∂f² (N, out, out). Under T_α, tr Hess = Σ_k t_k / α_k². Cost: one gradient
-    per output.
+    per output. A loss over a loader adds up its batches.
 
     Raises:
         ValueError: `loss.f` is not what `relu_net` computes, with our names or a module's.
     """
-    a, masks, outputs = _forward(params, loss.X)
-    rounding = 1e3 * torch.finfo(outputs.dtype).eps
-    if not torch.allclose(outputs, loss.f(params, loss.X), rtol=rounding, atol=rounding):
-        raise ValueError(
-            "layer_traces needs a loss of relu_net, got another function: "
-            "only there is every diagonal block a Gauss-Newton block."
-        )
+    traces = torch.zeros(len(params), dtype=torch.float64)
+    for w, part in pieces(loss):
+        own = _traces(part, params)
+        traces += w * torch.tensor([own[name] for name in params], dtype=torch.float64)
+    return dict(zip(params, add_up(traces).tolist()))
+
+
+def _traces(loss: Loss, params: Params) -> dict[str, float]:
+    a, masks, outputs = _as_relu_net(loss, params)
     C = _output_hessian(loss, outputs)  # (N, out, out)
     G = torch.eye(C.shape[1], dtype=C.dtype, device=C.device).expand_as(C)  # ∂f/∂z_K
     traces = {}
@@ -46,7 +51,24 @@ def layer_traces(loss: Loss, params: Params) -> dict[str, float]:
             traces[bias_name(weight)] = float(per_example.mean())
         if k:
             G = masks[k - 1][:, :, None] * (as_matrix(params, weight) @ G)  # ∂f/∂z_{k-1}
-    return {name: traces[name] for name in params}
+    return traces
+
+
+def _as_relu_net(loss: Loss, params: Params) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """Return what `_forward` does, if `loss.f` is that function."""
+    X = loss.X.to(flatten(params).device)
+    try:
+        a, masks, outputs = _forward(params, X)
+        rounding = 1e3 * torch.finfo(outputs.dtype).eps
+        same = torch.allclose(outputs, loss.f(params, X), rtol=rounding, atol=rounding)
+    except RuntimeError:  # shapes that no chain of layers has
+        same = False
+    if not same:
+        raise ValueError(
+            "layer_traces needs a loss of relu_net, got another function: "
+            "only there is every diagonal block a Gauss-Newton block."
+        )
+    return a, masks, outputs
 
 
 def _forward(params: Params, x: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
@@ -64,7 +86,9 @@ def _output_hessian(loss: Loss, outputs: Tensor) -> Tensor:
     """Return C_i = ∂²ℓ/∂f² at each output, (N, out, out): a row of the Hessian for each output."""
     f = outputs.detach().requires_grad_()
     with torch.enable_grad():
-        (slope,) = torch.autograd.grad(len(f) * loss.criterion(f, loss.y), f, create_graph=True)
+        (slope,) = torch.autograd.grad(
+            len(f) * loss.criterion(f, loss.y.to(f.device)), f, create_graph=True
+        )
         rows = [torch.autograd.grad(s.sum(), f, retain_graph=True)[0] for s in slope.unbind(1)]
     return torch.stack(rows, dim=1)
 
@@ -73,22 +97,38 @@ def gauss_newton_operator(loss: Loss, params: Params) -> Product:
     """Return the map v ↦ Jᵀ C J v for a direction v (n,): the Hessian's Gauss–Newton part.
 
     J = ∂f/∂θ over all examples and C = ∂²ℓ/∂f²; what is missing to the Hessian bends f itself, and
-    is zero where the loss is fitted exactly. Jᵀu is linear in u, so its derivative along u is J:
-    three kept graphs, and no forward mode. Cost: about three gradients a product, any module.
+    is zero where the loss is fitted exactly. Cost: about three gradients a product, any module;
+    over a loader the graphs are made again for each product, a batch at a time.
     """
-    check_finite(params, "the Gauss-Newton matrix")
-    theta = flatten(params).detach().requires_grad_()
-    with torch.enable_grad():
-        f = loss.f(unflatten(theta, params), loss.X)
+    if hasattr(loss, "parts"):
+        return lambda v: sum(w * gauss_newton_operator(part, params)(v) for w, part in loss.parts())
+    f, theta, J = outputs_and_jacobian(loss.f, params, loss.X)
+    with torch.inference_mode(False), torch.enable_grad():
         outputs = f.detach().requires_grad_()
-        u = torch.zeros_like(outputs, requires_grad=True)
-        (Jt_u,) = torch.autograd.grad(f, theta, u, create_graph=True)
-        value = loss.criterion(outputs, loss.y)
+        value = loss.criterion(outputs, loss.y.to(outputs.device))
         (slope,) = torch.autograd.grad(value, outputs, create_graph=True)
 
     def product(v: Tensor) -> Tensor:
-        (Jv,) = torch.autograd.grad(Jt_u, u, v, retain_graph=True)
-        (CJv,) = torch.autograd.grad(slope, outputs, Jv, retain_graph=True)
+        (CJv,) = torch.autograd.grad(slope, outputs, J(v), retain_graph=True)
         return torch.autograd.grad(f, theta, CJv, retain_graph=True)[0]
 
     return product
+
+
+def outputs_and_jacobian(f: Net, params: Params, X: Tensor) -> tuple[Tensor, Tensor, Product]:
+    """Return f(θ, X) with its graph, the flat θ (n,) of that graph, and v ↦ Jv, J = ∂f/∂θ.
+
+    Jᵀu is linear in u, so its derivative along u is J: kept graphs, and no forward mode, which
+    torch does not have for every layer.
+    """
+    check_finite(params, "the Jacobian")
+    with torch.inference_mode(False), torch.enable_grad():
+        theta = as_ordinary(flatten(params)).detach().requires_grad_()
+        outputs = f(unflatten(theta, params), X.to(theta.device))
+        u = torch.zeros_like(outputs, requires_grad=True)
+        (Jt_u,) = torch.autograd.grad(outputs, theta, u, create_graph=True)
+
+    def J(v: Tensor) -> Tensor:
+        return torch.autograd.grad(Jt_u, u, v, retain_graph=True)[0]
+
+    return outputs, theta, J

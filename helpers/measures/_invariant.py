@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.func import jvp
 
 from helpers.measures._curvature import gradient, hessian_operator
+from helpers.measures._gauss_newton import outputs_and_jacobian
 from helpers.measures._lanczos import lanczos
 from helpers.nets._params import (
     LossFn,
@@ -22,6 +22,7 @@ from helpers.nets._params import (
     check_finite,
     flatten,
     perturb,
+    seeded,
     weight_names,
 )
 
@@ -41,7 +42,7 @@ def scaled_spectral_norm(loss: LossFn, params: Params, S: Params, *, tol: float 
             f"scaled_spectral_norm needs a non-zero S of {len(flatten(params))} entries, got "
             f"{int((s != 0).sum())} non-zero ones of {len(s)}: it is the unit of each weight."
         )
-    generator = torch.Generator(s.device).manual_seed(0)
+    generator = seeded(None, s)
     start = s * torch.randn(len(s), generator=generator, device=s.device).to(s)
     eigen = lanczos(lambda v: s * product(s * v), start, tol=tol, by=torch.abs)
     if not eigen.converged:
@@ -125,27 +126,35 @@ def fisher_rao_norm(f: Net, params: Params, X: Tensor) -> float:
     """Return θᵀFθ = mean_i ‖∂f(θ, x_i)/∂θ · θ‖², with F the Fisher matrix of a unit Gaussian.
 
     In a net of K layers without biases it is K² mean ‖f‖², by Euler's theorem: a function of f
-    alone. Liang and others, AISTATS 2019. Cost: about two passes.
+    alone. Liang and others, AISTATS 2019. Cost: about three passes.
 
     Raises:
         ValueError: non-finite θ.
     """
     check_finite(params, "fisher_rao_norm")
-    _, tangent = jvp(lambda p: f(p, X), (params,), (params,))  # (N, out)
-    return float(tangent.square().sum(-1).mean())
+    _, _, J = outputs_and_jacobian(f, params, X)
+    return float(J(flatten(params)).square().sum(-1).mean())
 
 
 def path_norm(params: Params) -> float:
     """Return (Σ over paths Π over edges w²)^(1/2), every input to every output; biases start paths.
 
-    Each unit's factor occurs once going in and once going out, so it cancels. Neyshabur and
-    others, "Path-SGD", 2015. Cost: one pass.
+    Of a chain of linear layers with what passes factors on between them, in the order of `params`:
+    our nets, or `torch.nn.Linear` layers. Each unit's factor occurs once going in and once going
+    out, so it cancels. Neyshabur and others, "Path-SGD", 2015. Cost: one pass.
 
     Raises:
-        ValueError: non-finite θ, a convolution, or layers that do not follow one another.
+        ValueError: non-finite θ, a convolution, a block that is neither weight nor bias of such a
+            layer, or layers that do not follow one another.
     """
     check_finite(params, "path_norm")
     names = weight_names(params)
+    others = set(params) - set(names) - set(map(bias_name, names))
+    if others or not names:
+        raise ValueError(
+            "path_norm needs weight matrices and their biases alone, got "
+            f"{min(others, default='none')}: a path is a product of weights."
+        )
     a = torch.ones_like(as_matrix(params, names[0])[:, 0])
     for weight in names:
         w = as_matrix(params, weight).square()

@@ -5,17 +5,18 @@ A product costs about two gradients once the graph of the first gradient is kept
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from helpers.measures._derivatives import checked_gradient
+from helpers.measures._graph import flat, kept_product
 from helpers.measures._lanczos import Product
 from helpers.measures._workers import add_up, is_in_pieces, pieces
-from helpers.nets._params import LossFn, Params, check_finite, flatten
+from helpers.nets._params import LossFn, Params, flatten
 
-SMALL = 2000  # parameters up to which a block costs less than its vectors one by one
 BLOCK = 2**22  # numbers in a block of vectors: 32 MB in float64
 
 
@@ -34,9 +35,9 @@ class HessianOperator:
 def gradient(loss: LossFn, params: Params) -> Tensor:
     """Return ∇L(θ) as a flat vector, shape (n,). Cost: one gradient."""
     if is_in_pieces(loss):
-        terms = (w * _flat(_kept_gradient(part, params)[0]) for w, part in pieces(loss))
+        terms = (w * flat(checked_gradient(part, params)[0]) for w, part in pieces(loss))
         return add_up(sum(terms, torch.zeros_like(flatten(params))))
-    return _flat(_kept_gradient(loss, params)[0])
+    return flat(checked_gradient(loss, params)[0])
 
 
 def hvp(loss: LossFn, params: Params, v: Tensor) -> Tensor:
@@ -53,19 +54,20 @@ def hessian_operator(loss: LossFn, params: Params) -> HessianOperator:
     loader or on several workers adds up its pieces instead, and keeps no batch in memory.
 
     Raises:
-        ValueError: non-finite θ or gradient, no gradient at all, or a v of the wrong shape.
+        ValueError: non-finite θ, gradient or product, no gradient at all, a v of the wrong shape,
+            a step without a second derivative, or derivatives of a module that are not L's.
     """
     if is_in_pieces(loss):
         return HessianOperator(_summed_product(loss, params), lambda: gradient(loss, params))
-    g, blocks = _kept_gradient(loss, params)
-    return HessianOperator(_kept_product(g, blocks), lambda: _flat(g))
+    g, blocks = checked_gradient(loss, params)
+    return HessianOperator(kept_product(g, blocks), lambda: flat(g))
 
 
 def _summed_product(loss: LossFn, params: Params) -> Product:
     """Return v ↦ Σ w · Hess(part) v, over the batches of a loader and over the workers."""
 
     def once(part: LossFn) -> Product:
-        return _kept_product(*_kept_gradient(part, params))
+        return kept_product(*checked_gradient(part, params))
 
     kept = None
     if not hasattr(loss, "parts"):  # one share of tensors: its graph fits, and stays
@@ -79,71 +81,6 @@ def _summed_product(loss: LossFn, params: Params) -> Product:
         return add_up(sum(terms, torch.zeros_like(v)))
 
     return product
-
-
-def _kept_product(g: list[Tensor], blocks: list[Tensor]) -> Product:
-    """Return v ↦ ∇⟨g, v⟩, where g is the gradient with its graph, one tensor for each block."""
-    n = sum(block.numel() for block in blocks)
-
-    def product(v: Tensor) -> Tensor:
-        if v.shape[-1:] != (n,) or v.ndim > 2:
-            raise ValueError(
-                f"a Hessian-vector product needs v of shape ({n},) or (m, {n}), "
-                f"got {tuple(v.shape)}: one entry for each parameter."
-            )
-        if v.ndim == 2 and n > SMALL:
-            return torch.stack([_pulled_back(g, blocks, row) for row in v])
-        return _pulled_back(g, blocks, v)
-
-    return product
-
-
-def _pulled_back(g: list[Tensor], blocks: list[Tensor], v: Tensor) -> Tensor:
-    """Return ∇⟨g, v⟩ for v (n,), or (m, n): a block where v is zero takes no part, and saves."""
-    lead, lengths = v.shape[:-1], [block.numel() for block in blocks]
-    parts = v.split(lengths, dim=-1)
-    moves = torch.stack([part.any() for part in parts]).tolist()  # one wait for a GPU, not many
-    used = [i for i, g_b in enumerate(g) if moves[i] and g_b.requires_grad]
-    if not used:  # v = 0, or L is linear in θ
-        return torch.zeros_like(v)
-    outputs, cotangents = zip(*[(g[i], parts[i].reshape(lead + g[i].shape)) for i in used])
-    Hv = torch.autograd.grad(
-        *(outputs, blocks, cotangents),
-        retain_graph=True,
-        is_grads_batched=v.ndim == 2,
-        allow_unused=True,
-    )
-    flat = [0 * part if h is None else h.reshape(part.shape) for h, part in zip(Hv, parts)]
-    return torch.cat(flat, dim=-1)
-
-
-def _kept_gradient(loss: LossFn, params: Params) -> tuple[list[Tensor], list[Tensor]]:
-    """Return ∇L(θ) with its graph and the θ it was taken at, each as one tensor for each block."""
-    check_finite(params, "the curvature of L")
-    theta = {name: block.detach().requires_grad_() for name, block in params.items()}
-    blocks = list(theta.values())
-    with torch.enable_grad():
-        value = loss(theta)
-        _check_differentiable(value)
-        g = torch.autograd.grad(value, blocks, create_graph=True, materialize_grads=True)
-    if not bool(torch.isfinite(_flat(g)).all()):
-        raise ValueError(
-            f"the curvature of L needs a finite gradient, got L = {value.item()} with NaN or "
-            "infinite slopes: the loss overflows at these parameters."
-        )
-    return list(g), blocks
-
-
-def _flat(g: Sequence[Tensor]) -> Tensor:
-    return torch.cat([block.detach().reshape(-1) for block in g])
-
-
-def _check_differentiable(value: Tensor) -> None:
-    if not value.requires_grad:
-        raise ValueError(
-            f"the curvature of L needs a loss that can be differentiated, got {value} without a "
-            "gradient: something between θ and L is detached or rounds."
-        )
 
 
 def dense_hessian(loss: LossFn, params: Params) -> Tensor:

@@ -1,4 +1,4 @@
-"""Rectified feed-forward nets in the paper's row-vector letters, and any `torch.nn.Module`.
+"""Rectified feed-forward nets in the paper's row-vector letters.
 
 Definition 3 of the paper: y = relu( … relu(x θ_1) … θ_{K-1} ) θ_K, with a linear output layer.
 `theta1` has shape (in, hidden): the transpose of what `torch.nn.Linear` stores.
@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 from torch.nn import functional as F
 
 from helpers.nets._params import Net, Params, bias_name, weight_names
@@ -98,31 +97,3 @@ def init_net(
         if bias:
             params[f"b{k}"] = torch.randn(fan_out, **draw) * 0.1
     return {name: block.to(device) for name, block in params.items()}
-
-
-def functional(
-    module: torch.nn.Module,
-) -> tuple[Net, Params]:
-    """Return (f, params) for any module: f(params, x) is the module run with those parameters.
-
-    The parameters are copies; the module itself is never changed. Buffers, such as batch norm's
-    running statistics, stay those of the module.
-
-    Raises:
-        ValueError: dropout in training mode.
-    """
-    _check_still(module)
-
-    def f(params: Params, x: Tensor) -> Tensor:
-        return functional_call(module, params, (x,))
-
-    return f, {name: p.detach().clone() for name, p in module.named_parameters()}
-
-
-def _check_still(module: torch.nn.Module) -> None:
-    for name, layer in module.named_modules():
-        if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.training and layer.p > 0:
-            raise ValueError(
-                f"functional needs the same function at every call, got {type(layer).__name__} at "
-                f"{name} in training mode: call module.eval() first."
-            )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from helpers.measures._lanczos import relative
+from helpers.measures._lanczos import relative, seen
 from helpers.sweep._reduced_basis import (
     ReducedBasis,
     Ritz,
@@ -17,6 +17,7 @@ from helpers.sweep._reduced_basis import (
     extend,
     extend_along,
     longest_parts,
+    ritz_outside,
     ritz_sweep,
 )
 
@@ -43,6 +44,48 @@ class Goal:
     def reached(self, errors: Tensor) -> bool:
         """Return whether there are k values at each α, each with a small relative residual."""
         return errors.shape[1] == self.k and bool((errors <= self.tol).all())
+
+
+def serve_repeated(
+    basis: ReducedBasis, factors: Tensor, goal: Goal, generator: torch.Generator
+) -> tuple[ReducedBasis, Ritz, bool]:
+    """Return what `serve_all` does, and whether it reaches the goal with all repeated eigenvalues.
+
+    One first guess sees a repeated eigenvalue once: so for k > 1 random vectors are added, until
+    one brings nothing new.
+    """
+    basis, ritz = serve_all(basis, factors, goal, generator)
+    complete, n = goal.k == 1, basis.Q.shape[1]
+    while not complete and goal.reached(goal.relative(ritz)) and len(basis.Q) < goal.max_products:
+        before = ritz.values
+        basis, explored = _explore(basis, factors, ritz.values[:, -1], goal, generator)
+        basis, ritz = serve_all(basis, factors, goal, generator)
+        change = relative((ritz.values - before).abs(), ritz.values, ritz.scale[:, None])
+        complete = explored and goal.reached(change)
+    if goal.k > 1 and len(basis.Q) in (n, goal.max_products):  # nothing is left to compress for
+        ritz = goal.look(basis.small, factors)
+    return basis, ritz, (complete or len(basis.Q) == n) and goal.reached(goal.relative(ritz))
+
+
+def _explore(basis, factors, wanted: Tensor, goal: Goal, generator) -> tuple[ReducedBasis, bool]:
+    """Follow a random vector outside the basis, at three α, until it would show one `wanted` (A,).
+
+    Returns the basis with what was looked at, and whether the products sufficed.
+    """
+    old, n = basis.Q.shape
+    noise = torch.randn(n, generator=generator, device=generator.device).to(basis.Q)
+    basis = extend_along(basis, noise, goal.max_products - old)
+    for row in {0, len(factors) // 2, len(factors) - 1}:
+        steps, d = 0, factors[row]
+        while True:
+            values, w, off = ritz_outside(basis.small, d, old, goal.by)
+            steps, m, left = steps + 1, len(basis.Q), goal.max_products - len(basis.Q)
+            if seen(values, off, steps, n, wanted[row], goal.by, goal.tol):
+                break
+            basis = extend(basis, longest_parts(basis, d, w, left)) if left > 0 else basis
+            if len(basis.Q) == m:
+                return basis, left > 0
+    return basis, True
 
 
 def serve_all(

@@ -138,6 +138,18 @@ def _ritz(small, d, k, by):
     return values, W, squares.clamp_min(0).sqrt(), scale
 
 
+def ritz_outside(small: Small, d: Tensor, old: int, by) -> tuple[Tensor, Tensor, float]:
+    """Return the eigenvalues of D H D as seen by all but the first `old` vectors of the basis.
+
+    With them come the weights (m,) of the best, and the length of its residual outside the basis.
+    """
+    delta = d[small.group]
+    values, W = torch.linalg.eigh(delta[old:, None] * small.T[old:, old:] * delta[old:])
+    w = torch.cat([delta.new_zeros(old), W[:, by(values).argmax()]])
+    y = delta * w
+    return values, w, float((d.square() @ ((small.grams @ y) @ y)).clamp_min(0).sqrt())
+
+
 def longest_parts(basis: ReducedBasis, d: Tensor, w: Tensor, at_most: int) -> dict[int, Tensor]:
     """Return the parts (n_g,) of the residual D Eᵀ Δ w in the groups g where it is longest.
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from helpers.measures._curvature import dense_hessian, first_guess, hessian_operator
-from helpers.nets._params import LossFn, Params, flatten, sizes
-from helpers.sweep._greedy import Goal, serve_all
+from helpers.nets._params import LossFn, Params, flatten, seeded, sizes
+from helpers.sweep._greedy import Goal, serve_repeated
 from helpers.sweep._orbit import Scaling, inverse_scaling
 from helpers.sweep._reduced_basis import empty_basis, extend_along
 
@@ -28,7 +28,7 @@ class Sweep:
     residuals: Tensor  # (A, k) ‖Hv − λv‖₂: an eigenvalue lies within this of λ
     traces: Tensor | None  # (A,) tr Hess L(T_α θ) where the traces of the blocks were given
     products: int  # Hessian-vector products spent, all of them at θ
-    converged: bool  # every residual <= tol · |λ|, see `relative`
+    converged: bool  # every residual <= tol · |λ|, see `relative`, and no repeated one missed
     basis: Tensor  # (m, n) orthonormal rows, each inside one group of entries
     weights: Tensor  # (A, m, k) eigenvectors in that basis
 
@@ -60,7 +60,9 @@ def curvature_sweep(
     or the exponents e of the layers, α_k = α^e: `{"theta1": 1, "theta2": -1}`; for two knobs
     `{"theta1": (1, 0), "theta2": (-1, 1), "theta3": (0, -1)}` with amounts (A, 2).
     `block_traces`, from `layer_traces`, add the traces; `by=torch.abs` looks at both ends.
-    Cost: `products` products, some 15 to 40, each about two gradients, however many α.
+    Each eigenvalue comes as often as it is repeated.
+    Cost: `products` products, some 15 to 40 and for k > 1 half as many more, each about two
+    gradients, however many α.
 
     Raises:
         ValueError: k outside 1 … n, tol <= 0, no amounts or amounts <= 0, a scaling that is not
@@ -71,17 +73,17 @@ def curvature_sweep(
     _check(len(theta), amounts, k, tol)
     factors, of = inverse_scaling(params, scaling, amounts)
     goal = Goal(k, tol, min(max_products, len(theta)), by)
-    generator = generator or torch.Generator(theta.device).manual_seed(0)
+    generator = seeded(generator, theta)
     H, order = hessian_operator(loss, params), of.argsort(stable=True)
     back = order.argsort()
     basis = empty_basis(lambda v: H(v[back])[order], of.bincount().tolist(), theta)
     basis = extend_along(basis, first_guess(H.gradient(), generator)[order], goal.max_products)
-    basis, ritz = serve_all(basis, factors, goal, generator)
+    basis, ritz, converged = serve_repeated(basis, factors, goal, generator)
     traces = block_traces and _traces(params, factors, of, block_traces).to(theta)
     found = [t.to(theta) for t in (ritz.values, ritz.residuals)]
     end = (
         len(basis.Q),
-        goal.reached(goal.relative(ritz)),
+        converged,
         basis.Q[:, back],
         ritz.weights.to(theta),
     )

@@ -1,0 +1,146 @@
+"""Whether torch's derivatives of a loss are those of the loss: tried once for each module.
+
+Some steps have a derivative that is wrong, cut off or set to zero, and torch does not say so. The
+book's own nets have none of them, and are not tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.autograd.function import BackwardCFunction
+from torch.autograd.graph import Node
+
+from helpers.measures._graph import flat, kept_gradient, kept_product
+from helpers.nets._losses import Loss
+from helpers.nets._params import LossFn, Params, flatten, perturb
+
+ROWS = 4  # examples that a derivative is tried on
+
+
+def checked_gradient(loss: LossFn, params: Params) -> tuple[list[Tensor], list[Tensor]]:
+    """Return ∇L(θ) with its graph and the θ it was taken at, each as one tensor for each block.
+
+    Where a module takes part for the first time, a step has a derivative of its own, or a slope is
+    said not to change, gradient and Hessian are compared with differences first: two gradients
+    and two products, on a few examples.
+
+    Raises:
+        ValueError: they do not agree.
+    """
+    g, blocks, value = kept_gradient(loss, params)
+    nodes = _nodes(value)
+    nets = [node.metadata["net"] for node in nodes if "net" in node.metadata]
+    new = [net for net in nets if not net.checked]
+    own = any(isinstance(node, BackwardCFunction) for node in nodes)
+    if new or own or not all(g_b.requires_grad for g_b in g):
+        _check(*_exact(loss, params))
+        for net in new:
+            net.checked = True
+    return g, blocks
+
+
+def _nodes(value: Tensor) -> set[Node]:
+    """Return the steps in the graph of L."""
+    seen, todo = set(), [value.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            todo += [before for before, _ in node.next_functions]
+    return seen
+
+
+def _rounding(value: Tensor) -> float:
+    """Return the eps of the coarsest type that a step of L computes in, whatever L's own is."""
+    dtypes = {out.dtype for node in _nodes(value) for out in getattr(node, "_input_metadata", ())}
+    return max(torch.finfo(t).eps for t in {value.dtype, *dtypes} if t.is_floating_point)
+
+
+def _exact(loss: LossFn, params: Params) -> tuple[LossFn, Params]:
+    """Return the loss on a few examples near θ in float64, as far as it can be had like that."""
+    near = _near(params)
+    for L in _fewer(loss):
+        for p in ({name: block.double() for name, block in near.items()}, near):
+            try:
+                if bool(L(p).isfinite()):
+                    return L, p
+            except (RuntimeError, ValueError, TypeError, IndexError):  # it cannot be had like that
+                continue
+    return loss, params
+
+
+def _fewer(loss: LossFn) -> Iterator[LossFn]:
+    """Yield the loss on a few examples in float64, on all of them so, and as it is."""
+    if isinstance(loss, Loss):
+        X, y = (t.double() if t.is_floating_point() else t for t in (loss.X, loss.y))
+        yield replace(loss, X=X[:ROWS], y=y[:ROWS])
+        yield replace(loss, X=X, y=y)
+    yield loss
+
+
+def _near(params: Params) -> Params:
+    """Return θ moved by a hundredth, so that no unit lies on its kink, as with biases of zero."""
+    noise = _directions(params, seed=0)
+    moved = {}
+    for name, block in params.items():
+        at = block.detach()
+        moved[name] = at + 0.01 * torch.where(at == 0, noise[name], at * noise[name].sign())
+    return moved
+
+
+def _directions(params: Params, seed: int) -> Params:
+    """Return a random direction that moves each block in proportion to its own size."""
+    generator, v = torch.Generator().manual_seed(seed), {}
+    for name, block in params.items():
+        size = block.detach().double().square().mean().sqrt().to(block)
+        noise = torch.randn(block.shape, generator=generator).to(block)
+        v[name] = noise * torch.where(size > 0, size, torch.ones_like(size))
+    return v
+
+
+def _check(loss: LossFn, params: Params) -> None:
+    """Compare ∇L with differences of L, and Hess L with its transpose and differences of ∇L."""
+    g, blocks, value = kept_gradient(loss, params)
+    H, (u, v) = kept_product(g, blocks), (flatten(_directions(params, seed)) for seed in (1, 2))
+    g, Hu, Hv, rounding = flat(g), H(u), H(v), _rounding(value)
+    scale = (v * Hu).abs().sum() + (u * Hv).abs().sum()
+    askew = bool((v @ Hu - u @ Hv).abs() > rounding**0.25 * scale)
+    for h in (
+        rounding**0.5,
+        rounding**0.5 / 10,
+    ):  # the second step passes by a kink that the first one met
+        wrong = "second" if askew else _wrong_along(loss, params, v, h, g, Hv, rounding)
+        if not wrong:
+            return
+    raise ValueError(
+        f"the curvature of L needs derivatives that are those of L, got a {wrong} derivative that "
+        "differences contradict: a step has a wrong one of its own or is cut off, as by detach, a "
+        "straight-through estimator or a reentrant checkpoint."
+    )
+
+
+def _wrong_along(loss, params, v: Tensor, h: float, g: Tensor, Hv: Tensor, rounding: float) -> str:
+    """Return which derivative along v is not a difference over 2h, "" if both are.
+
+    The Hessian is judged in float64 only: a step as long as float32 needs meets too many kinks.
+    """
+    (g_up, up), (g_down, down) = (_slope(loss, perturb(params, v, t)) for t in (h, -h))
+    least = 10 * rounding * (up.abs() + down.abs()) / h
+    if ((up - down) / (2 * h) - g @ v).abs() > rounding**0.25 * (g * v).abs().sum() + least:
+        return "first"
+    lengths = [block.numel() for block in params.values()]
+    off, true, slope = (
+        torch.stack([part.norm() for part in vector.split(lengths)])
+        for vector in ((g_up - g_down) / (2 * h) - Hv, Hv, g)
+    )
+    allowed = rounding**0.25 * (true + Hv.norm() / 100) + 100 * rounding * slope / h
+    return "second" if rounding < 1e-15 and bool((off > allowed).any()) else ""
+
+
+def _slope(loss: LossFn, params: Params) -> tuple[Tensor, Tensor]:
+    g, _, value = kept_gradient(loss, params)
+    return flat(g), value.detach()

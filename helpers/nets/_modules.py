@@ -1,0 +1,160 @@
+"""Any `torch.nn.Module` as a function of its parameters: nothing drawn, moved or kept.
+
+Where torch's own kernel for a step has no second derivative, or a wrong one, the step is run by
+plain operations that have the right one.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from helpers.nets._params import Net, Params, as_ordinary
+
+
+def functional(module: nn.Module) -> tuple[Net, Params]:
+    """Return (f, params) for any module: f(params, x) is the module run with those parameters.
+
+    The parameters are copies; module, buffers and params are never changed: a layer that updates
+    its buffers, such as batch norm in training mode, updates a copy. f keeps the module, so its
+    mode and buffers are those it has when f is called. Frozen parameters are among `params` and
+    are measured like all others; to hold some fixed, leave them out of the dictionary: for a name
+    that is missing f takes the module's own value.
+
+    Raises:
+        ValueError: no parameters, uninitialized ones, dropout in training mode; at the first call
+            of f, a module that draws random numbers or changes what it is given.
+    """
+    _check_still(module)
+    return ModuleNet(module), {
+        name: as_ordinary(p.detach()).clone() for name, p in module.named_parameters()
+    }
+
+
+@dataclass(eq=False)
+class ModuleNet:
+    """f(params, x), what the module returns with these parameters: the same at every call."""
+
+    module: nn.Module
+    probed: list[bool] | None = None  # which layers were in training mode when last tried twice
+    checked: bool = False  # whether its derivatives were once compared with differences
+
+    def __call__(self, params: Params, x: Tensor) -> Any:
+        """Return the module's outputs; each says in the metadata of its graph that it is ours."""
+        training = [layer.training for layer in self.module.modules()]
+        if self.probed != training and not any(map(is_functorch_wrapped_tensor, params.values())):
+            self._try_twice(params, x)
+            self.probed = training
+        outputs = self._run(params, x)
+        for y in tree_leaves(outputs):
+            if isinstance(y, Tensor) and y.grad_fn is not None:
+                y.grad_fn.metadata["net"] = self
+        return outputs
+
+    def _run(self, params: Params, x: Tensor) -> Any:
+        own = {name: p.detach() for name, p in self.module.named_parameters()}
+        dtype, given = next(iter(own.values())).dtype, {**own, **params}
+        like = next(iter(params.values()), next(iter(own.values())))
+        buffers = {  # copies, in the params' precision and place
+            name: b.to(like.device, like.dtype if b.dtype == dtype else b.dtype, copy=True)
+            for name, b in self.module.named_buffers()
+        }
+        with sdpa_kernel(SDPBackend.MATH), _TwiceDifferentiable():
+            return functional_call(self.module, {**buffers, **given}, (x,))
+
+    @torch.no_grad()
+    def _try_twice(self, params: Params, x: Tensor) -> None:
+        """Run the module twice on copies: it may change no copy, draw nothing, and must agree."""
+        before, copies = {**params, "its input": x}, tree_map(_copy, {**params, "its input": x})
+        dice, outputs = _dice(), []
+        for _ in range(2):
+            outputs.append(self._run({name: copies[name] for name in params}, copies["its input"]))
+        got = None
+        if changed := [name for name in before if not _same(before[name], copies[name], 0.0)]:
+            got = f"one that changes {changed[0]} in place"
+        elif _dice() != dice:
+            got = "one that draws random numbers: call module.eval() first"
+        elif not _same(*outputs, 1e-6):
+            got = "one that gives two outputs for one input: it keeps something between calls"
+        if got:
+            raise ValueError(f"functional needs the same function at every call, got {got}.")
+
+
+def _check_still(module: nn.Module) -> None:
+    for name, layer in module.named_modules():
+        if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.training and layer.p > 0:
+            raise ValueError(
+                f"functional needs the same function at every call, got {type(layer).__name__} at "
+                f"{name} in training mode: call module.eval() first."
+            )
+    lazy = [name for name, p in module.named_parameters() if is_lazy(p)]
+    if lazy or not any(True for _ in module.parameters()):
+        got = f"{lazy[0]} not initialized" if lazy else f"{type(module).__name__} without any"
+        raise ValueError(f"functional needs a module with parameters, got {got}: they are θ.")
+
+
+def _copy(leaf: Any) -> Any:
+    return leaf.clone() if isinstance(leaf, Tensor) else leaf
+
+
+def _same(a: Any, b: Any, rounding: float) -> bool:
+    """Return whether all tensors in two outputs agree, up to `rounding` times the largest."""
+    pairs = zip(tree_leaves(a), tree_leaves(b), strict=True)
+    tensors = [(s.double(), t.double()) for s, t in pairs if isinstance(t, Tensor)]
+    scale = [float(t.abs().nan_to_num().max()) if t.numel() else 0.0 for _, t in tensors]
+    return all(
+        torch.allclose(s, t, rtol=0, atol=rounding * size, equal_nan=True)
+        for (s, t), size in zip(tensors, scale)
+    )
+
+
+def _dice() -> tuple:
+    """Return the state of every generator that a module may draw from unasked."""
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    states = [state.numpy().tobytes() for state in (torch.get_rng_state(), *gpus)]
+    _, key, at, *_ = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), key.tobytes(), at, states
+
+
+class _TwiceDifferentiable(TorchFunctionMode):
+    """While it lasts, the steps in `_STEPS` are run by what has a right second derivative."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        step = _STEPS.get(getattr(func, "__name__", ""))
+        return step(func, *args, **(kwargs or {})) if step else func(*args, **(kwargs or {}))
+
+
+def _weight_norm(_, v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
+    return v * (g / torch.norm_except_dim(v, 2, dim))
+
+
+def _hardsigmoid(_, z: Tensor, inplace: bool = False) -> Tensor:
+    return (z / 6 + 0.5).clamp(0, 1)
+
+
+def _embedding(func, indices: Tensor, weight: Tensor, padding_idx=None, *args, **kwargs) -> Tensor:
+    return func(indices, weight, None, *args, **kwargs)  # the padding row is a parameter too
+
+
+def _recurrent(func, *args, **kwargs) -> Any:
+    with torch.backends.cudnn.flags(enabled=False):  # its kernels go backward once only
+        return func(*args, **kwargs)
+
+
+_STEPS = {
+    "_weight_norm": _weight_norm,
+    "hardsigmoid": _hardsigmoid,
+    "embedding": _embedding,
+    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), _recurrent),
+}

@@ -1,0 +1,456 @@
+"""Any module as a function: it changes nothing, it is a function, and its curvature is L's.
+
+Oracles: second differences of the loss itself, which need no derivative; the module's own state
+before and after, bit by bit; the same step written in plain operations.
+"""
+
+import random
+
+import pytest
+import torch
+from random_nets import off
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrizations
+from torch.nn.utils import weight_norm as old_weight_norm
+
+from helpers import (
+    dense_hessian,
+    fisher_rao_norm,
+    flatten,
+    functional,
+    gauss_newton_operator,
+    gradient,
+    hvp,
+    spectral_norm,
+    squared_error,
+    top_eigenvalues,
+    unflatten,
+)
+
+
+def normal(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def differences(loss, params, h=1e-4):
+    """The Hessian by second differences of L: no derivative takes part."""
+    theta = flatten(params)
+    steps = h * torch.eye(len(theta), dtype=theta.dtype)
+    L = lambda v: float(loss(unflatten(theta + v, params)).detach())  # noqa: E731
+    rows = [[L(a + b) - L(a - b) - L(b - a) + L(-a - b) for b in steps] for a in steps]
+    return torch.tensor(rows, dtype=torch.float64) / (4 * h * h)
+
+
+def made(module, seed=0):
+    torch.manual_seed(seed)
+    module = module().double()
+    for p in module.parameters():
+        nn.init.normal_(p, std=0.5)
+    return module
+
+
+class Head(nn.Module):
+    """What comes out of `inner`, averaged over the middle axis and mapped to one number."""
+
+    def __init__(self, inner, width):
+        super().__init__()
+        self.inner, self.out = inner, nn.Linear(width, 1)
+
+    def forward(self, x):
+        z = self.inner(x)
+        z = z[0] if isinstance(z, tuple) else z
+        return self.out(z.mean(1) if z.ndim == 3 else z)
+
+
+class Attention(nn.Module):
+    def __init__(self, causal):
+        super().__init__()
+        self.qkv, self.causal = nn.Linear(3, 9), causal
+
+    def forward(self, x):
+        q, k, v = self.qkv(x)[:, None].chunk(3, dim=-1)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)[:, 0]
+
+
+class Bag(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(5, 3, padding_idx=2)
+
+    def forward(self, x):
+        return self.table(x.round().long().clamp(0, 4))
+
+
+STEPS = {
+    "weight norm of a convolution": lambda: nn.Sequential(
+        parametrizations.weight_norm(nn.Conv1d(3, 3, 2)), nn.Tanh(), Head(nn.Identity(), 2)
+    ),
+    "weight norm over inputs": lambda: Head(
+        nn.Sequential(parametrizations.weight_norm(nn.Linear(3, 4), dim=1), nn.SiLU()), 4
+    ),
+    "attention in a layer": lambda: Head(
+        nn.TransformerEncoderLayer(3, 1, 2, dropout=0.0, activation="gelu", batch_first=True), 3
+    ),
+    "attention by hand": lambda: Head(Attention(True), 3),
+    "padding row": lambda: nn.Sequential(Bag(), nn.Flatten(), nn.Tanh(), nn.Linear(27, 1)),
+    "hard sigmoid": lambda: Head(nn.Sequential(nn.Linear(3, 3), nn.Hardsigmoid()), 3),
+    "recurrent": lambda: Head(nn.GRU(3, 2, batch_first=True), 2),
+    "batch norm at work": lambda: nn.Sequential(
+        nn.Conv1d(3, 2, 2), nn.BatchNorm1d(2), nn.Tanh(), nn.Flatten(), nn.Linear(4, 1)
+    ),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_hessian_of_any_step_is_that_of_its_values(step):
+    f, params = functional(made(STEPS[step]))
+    loss = squared_error(f, normal(5, 3, 3), normal(5, 1, seed=1))
+    truth = differences(loss, params)
+    assert float((dense_hessian(loss, params) - truth).abs().max()) < 1e-5 * float(
+        truth.abs().max()
+    )
+
+
+def test_old_weight_norm_is_that_of_plain_operations():
+    with pytest.warns(FutureWarning):
+        f, params = functional(old_weight_norm(nn.Linear(3, 2)).double())
+    X, y = normal(6, 3), normal(6, 2, seed=1)
+
+    def plain(p, x):
+        v = p["weight_v"]
+        return torch.tanh(x @ (p["weight_g"] * v / v.norm(dim=1, keepdim=True)).T + p["bias"])
+
+    theirs = squared_error(lambda p, x: torch.tanh(f(p, x)), X, y)
+    assert torch.allclose(
+        dense_hessian(theirs, params), dense_hessian(squared_error(plain, X, y), params), atol=1e-12
+    )
+
+
+def test_forward_derivatives_of_attention_and_recurrence_are_those_of_differences():
+    for step in ("attention in a layer", "recurrent"):
+        f, params = functional(made(STEPS[step]))
+        X, h = normal(5, 3, 3), 1e-6
+        up, down = (f({k: s * b for k, b in params.items()}, X) for s in (1 + h, 1 - h))
+        along = ((up - down) / (2 * h)).square().sum(-1).mean()
+        assert fisher_rao_norm(f, params, X) == pytest.approx(float(along), rel=1e-6)
+        v = torch.ones_like(flatten(params))
+        gauss = gauss_newton_operator(squared_error(f, X, normal(5, 1)), params)
+        assert bool(gauss(v).isfinite().all()) and bool(gauss(v).any())
+
+
+# It is a function.
+
+
+class Drawing(nn.Module):
+    def __init__(self, draw):
+        super().__init__()
+        self.a, self.draw = nn.Linear(3, 2).double(), draw
+
+    def forward(self, x):
+        return self.draw(self.a(x), self)
+
+
+def counting(z, module):
+    module.calls = getattr(module, "calls", 0) + 1
+    return z * module.calls
+
+
+UNSTEADY = {
+    "torch's dice": lambda z, m: z + 0 * torch.rand(()),
+    "Python's dice": lambda z, m: z * (1 if random.random() < 2 else 0),
+    "a rare drop": lambda z, m: F.dropout(z, 1e-6, m.training),
+    "a rectifier with noise": lambda z, m: F.rrelu(z, training=m.training),
+    "a counter": counting,
+}
+
+
+@pytest.mark.parametrize("draw", UNSTEADY)
+def test_what_draws_or_keeps_something_is_refused_at_its_first_call(draw):
+    f, params = functional(Drawing(UNSTEADY[draw]))
+    with pytest.raises(ValueError, match="functional needs the same function at every call, got"):
+        f(params, normal(4, 3))
+
+
+def test_a_layer_put_into_training_mode_later_is_tried_again():
+    module = Drawing(lambda z, m: F.dropout(z, 0.5, m.training)).eval()
+    f, params = functional(module)
+    f(params, normal(4, 3))
+    module.train()
+    with pytest.raises(ValueError, match="draws random numbers"):
+        f(params, normal(4, 3))
+
+
+@pytest.mark.parametrize(
+    "dropout", [nn.LSTM(3, 2, 2, dropout=0.5), nn.MultiheadAttention(3, 1, 0.5)]
+)
+def test_dropout_inside_a_layer_is_refused(dropout):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = dropout.double()
+
+        def forward(self, x):
+            return self.inner(*[x] * (3 if hasattr(self.inner, "in_proj_bias") else 1))[0]
+
+    f, params = functional(Net())
+    with pytest.raises(ValueError, match="draws random numbers"):
+        f(params, normal(4, 5, 3))
+
+
+# It changes nothing.
+
+
+CHANGING = {
+    "instance norm": lambda: nn.Sequential(
+        nn.InstanceNorm1d(3, affine=True, track_running_stats=True)
+    ),
+    "batch norm": lambda: nn.Sequential(nn.Conv1d(3, 3, 1), nn.BatchNorm1d(3)),
+    "spectral norm": lambda: parametrizations.spectral_norm(nn.Linear(3, 2)),
+}
+
+
+@pytest.mark.parametrize("layer", CHANGING)
+def test_module_buffers_and_params_are_bit_for_bit_what_they_were(layer):
+    module = made(CHANGING[layer])
+    f, params = functional(module)
+    state = {name: t.clone() for name, t in module.state_dict().items()}
+    given = {name: t.clone() for name, t in params.items()}
+    x = normal(4, 3, 3)
+    assert torch.equal(f(params, x), f(params, x))
+    assert torch.equal(x, normal(4, 3, 3))
+    assert all(torch.equal(t, state[name]) for name, t in module.state_dict().items())
+    assert all(torch.equal(t, given[name]) for name, t in params.items())
+    assert len(state) > len(given)  # there are buffers
+
+
+def test_a_step_that_changes_what_it_is_given_is_refused_by_name():
+    f, params = functional(nn.Sequential(nn.ReLU(inplace=True), nn.Linear(3, 1)).double())
+    x = normal(4, 3)
+    with pytest.raises(ValueError, match="got one that changes its input in place"):
+        f(params, x)
+    assert torch.equal(x, normal(4, 3))
+    f, params = functional(Drawing(lambda z, m: z * m.a.weight.detach().mul_(0.5).sum()))
+    with pytest.raises(ValueError, match="got one that changes a.weight in place"):
+        f(params, x)
+    assert torch.equal(params["a.weight"], functional(f.module)[1]["a.weight"])
+
+
+def test_frozen_parameters_are_measured_unless_the_reader_leaves_them_out():
+    module = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 1)).double()
+    module[0].requires_grad_(False)
+    f, params = functional(module)
+    free = {name: b for name, b in params.items() if module.get_parameter(name).requires_grad}
+    loss = squared_error(f, normal(6, 3), normal(6, 1, seed=1))
+    assert len(flatten(params)) == 11 and len(flatten(free)) == 3
+    assert float(loss(free)) == float(loss(params))
+    assert torch.allclose(dense_hessian(loss, free), dense_hessian(loss, params)[-3:, -3:])
+
+
+def test_buffers_come_in_the_precision_of_the_parameters():
+    module = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)).eval()
+    f, params = functional(module)
+    y = f({name: b.double() for name, b in params.items()}, normal(4, 3))
+    assert y.dtype == torch.float64
+    assert torch.allclose(y.float(), module(normal(4, 3).float()), atol=1e-6)
+
+
+def test_what_has_no_parameters_or_no_values_yet_is_refused():
+    with pytest.raises(ValueError, match="functional needs a module with parameters, got Tanh"):
+        functional(nn.Tanh())
+    with pytest.raises(ValueError, match=r"got 0\.weight not initialized"):
+        functional(nn.Sequential(nn.LazyLinear(2)))
+
+
+# Derivatives that are not those of the loss.
+
+
+class Wrong(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, z):
+        ctx.save_for_backward(z)
+        return z**3
+
+    @staticmethod
+    def backward(ctx, g):
+        return 3 * ctx.saved_tensors[0].detach() ** 2 * g  # right once, constant for the second
+
+
+class Right(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, z):
+        ctx.save_for_backward(z)
+        return z**3
+
+    @staticmethod
+    def backward(ctx, g):
+        return 3 * ctx.saved_tensors[0] ** 2 * g
+
+
+LIES = {
+    "a constant second derivative": Wrong.apply,
+    "a part cut off": lambda z: z * z.detach(),
+    "a straight-through step": lambda z: z + (z.sign() - z).detach(),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_module_whose_derivatives_are_not_its_values_is_refused_in_any_precision(lie, dtype):
+    module = Drawing(lambda z, m: LIES[lie](z).sum(-1, keepdim=True)).to(dtype)
+    f, params = functional(module)
+    loss = squared_error(f, normal(30, 3).to(dtype), normal(30, 1, seed=1).to(dtype))
+    for measure in (dense_hessian, top_eigenvalues, gradient):
+        with pytest.raises(ValueError, match="needs derivatives that are those of L, got a"):
+            measure(loss, params)
+
+
+def test_the_same_in_a_plain_function_of_the_parameters():
+    params = {"w": normal(4)}
+    with pytest.raises(ValueError, match="got a second derivative that differences contradict"):
+        hvp(lambda p: Wrong.apply(p["w"]).sum(), params, normal(4))
+    truth = torch.diag(6 * params["w"])
+    assert torch.allclose(dense_hessian(lambda p: Right.apply(p["w"]).sum(), params), truth)
+
+
+def test_a_block_without_effect_or_without_curvature_is_believed_when_it_is_true():
+    params = {"a": normal(3), "b": normal(2, seed=1), "c": normal(2, seed=2)}
+    H = dense_hessian(lambda p: p["a"].pow(2).sum() + p["b"].sum(), params)
+    assert H.diag().tolist() == [2, 2, 2, 0, 0, 0, 0]
+    kinks = dense_hessian(lambda p: p["a"].abs().sum() + p["b"].relu().sum(), params)
+    assert not kinks.any()
+
+
+def test_kinks_are_no_lies_not_even_exactly_at_them():
+    module = nn.Sequential(nn.Linear(3, 40), nn.ReLU(), nn.Linear(40, 1)).double()
+    nn.init.zeros_(module[0].bias)
+    X = normal(300, 3)
+    X[:100] = 0  # 4000 units lie on their kink
+    f, params = functional(module)
+    assert spectral_norm(squared_error(f, X, normal(300, 1)), params) > 0
+
+
+def test_a_module_that_computes_in_less_precision_inside_is_no_liar():
+    class Normed(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.a, self.inner = nn.Linear(3, 2).double(), inner
+
+        def forward(self, x):
+            z = self.a(x).to(self.inner)
+            return (z * torch.rsqrt(z.square().mean(-1, keepdim=True) + 0.1)).double()
+
+    f, params = functional(Normed(torch.float32))
+    exact, _ = functional(Normed(torch.float64))
+    X, y = normal(20, 3), normal(20, 2, seed=1)
+    truth = dense_hessian(squared_error(exact, X, y), params)
+    assert off(dense_hessian(squared_error(f, X, y), params), truth) < 1e-5
+
+
+def test_a_module_is_tried_once_and_the_books_own_nets_never(monkeypatch):
+    from helpers.measures import _derivatives
+
+    tried, check = [], _derivatives._check
+    monkeypatch.setattr(_derivatives, "_check", lambda *a: tried.append(1) or check(*a))
+    f, params = functional(nn.Sequential(nn.Linear(3, 2), nn.Tanh()).double())
+    for seed in range(3):
+        gradient(squared_error(f, normal(6, 3), normal(6, 2, seed=seed)), params)
+    assert tried == [1]
+    own = {"theta1": normal(3, 2), "theta2": normal(2, 1)}
+    from helpers import relu_net
+
+    dense_hessian(squared_error(relu_net, normal(6, 3), normal(6, 1)), own)
+    assert tried == [1]
+
+
+def test_a_step_without_a_second_derivative_is_named_in_one_sentence():
+    f, params = functional(nn.Linear(2, 2).double())
+    grid = lambda p: f(p, normal(4, 2)).reshape(1, 2, 2, 2).clamp(-1, 1)  # noqa: E731
+    loss = lambda p: F.ctc_loss(  # noqa: E731
+        grid(p).reshape(4, 1, 2).log_softmax(-1), torch.tensor([[1]]), (4,), (1,)
+    )
+    with pytest.raises(ValueError, match="got a step without: derivative for aten::_ctc") as error:
+        top_eigenvalues(loss, params)
+    assert "\n" not in str(error.value)
+
+
+def test_a_second_derivative_that_is_not_there_is_said_and_no_nan_leaves():
+    params = {"w": torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64)}
+    root = lambda p: p["w"].abs().pow(1.5).sum()  # noqa: E731
+    with pytest.raises(ValueError, match="needs second derivatives at θ, got 1 NaN or infinite"):
+        hvp(root, params, torch.ones(3, dtype=torch.float64))
+    with pytest.raises(ValueError, match="needs second derivatives at θ"):
+        spectral_norm(root, params)
+
+
+# At the border.
+
+
+@pytest.mark.parametrize(
+    ("loss", "got"),
+    [
+        (lambda p: p["w"].square().sum().item(), "got float"),
+        (lambda p: (p["w"].sum(), 1), "got tuple"),
+        (lambda p: p["w"].square(), r"of shape \(3,\)"),
+        (lambda p: p["w"].square().sum()[None], r"of shape \(1,\)"),
+        (lambda p: p["w"].sum().long(), "int64"),
+    ],
+)
+def test_a_loss_is_one_real_number(loss, got):
+    with pytest.raises(ValueError, match=f"returns one real number as a tensor, .*{got}"):
+        gradient(loss, {"w": normal(3)})
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.complex128])
+def test_parameters_are_real_numbers_and_there_is_one(dtype):
+    with pytest.raises(ValueError, match=f"needs real floating-point parameters, got w of {dtype}"):
+        gradient(lambda p: p["w"].abs().sum(), {"w": torch.ones(2, dtype=dtype)})
+    with pytest.raises(ValueError, match="needs at least one block, got no parameters"):
+        gradient(lambda p: torch.ones(()), {})
+
+
+def test_outputs_in_a_box_are_refused_with_a_way_out_and_the_way_works():
+    class Boxed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(3, 2).double()
+
+        def forward(self, x):
+            return (self.a(x), {"extra": x})
+
+    f, params = functional(Boxed())
+    X, y = normal(5, 3), normal(5, 2, seed=1)
+    with pytest.raises(ValueError, match="a loss needs a net that returns one tensor, got tuple"):
+        gradient(squared_error(f, X, y), params)
+    picked = squared_error(lambda p, x: f(p, x)[0], X, y)
+    assert torch.allclose(dense_hessian(picked, params), differences(picked, params), atol=1e-6)
+
+
+def test_each_block_keeps_its_own_precision_in_every_measure():
+    from helpers import eps_sharpness, hs_description_length, local_entropy
+
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(3, 2).float(), nn.Linear(2, 1).double()
+
+        def forward(self, x):
+            return self.b(torch.tanh(self.a(x.float())).double())
+
+    f, params = functional(Mixed())
+    loss = squared_error(f, normal(6, 3), normal(6, 1, seed=1))
+    assert eps_sharpness(loss, params, 0.1, steps=3).rise > 0
+    assert local_entropy(loss, params, 1.0, samples=30).effective_samples > 1
+    assert abs(hs_description_length(loss, params, 0.1)) < 1e3
+    assert gauss_newton_operator(loss, params)(torch.ones(11, dtype=torch.float64)).any()
+
+
+def test_what_is_made_or_measured_in_inference_mode_is_measured_all_the_same():
+    def measured():
+        torch.manual_seed(0)
+        f, params = functional(nn.Sequential(nn.Linear(3, 2), nn.Tanh()).double())
+        return spectral_norm(squared_error(f, normal(6, 3), normal(6, 2, seed=1)), params)
+
+    with torch.inference_mode():
+        inside = measured()
+    assert inside == measured()
