@@ -65,7 +65,8 @@ def wrong_ideas(book):
     here = Here(GUIDE, book.places, book.works, {})
     for at, (heard, holds) in enumerate(IDEA.findall(page.text()), 1):
         said = plain(LABEL.sub(lambda m: f"]({book.places.of_label(m[1])[0]})", holds), here)
-        yield _judged(f"idea-{at}", plain(heard, here), False, f"What holds: {said}")
+        stands = f"As it stands: “{plain(heard, here)}”"
+        yield _judged(f"idea-{at}", stands, False, f"What holds: {said}")
 
 
 def true_statements(raw, book):

@@ -75,7 +75,7 @@ def _answer(node, question, option, kind):
     words = {"truefalse": option.text.lower(), "multichoice": as_html(option.text)}
     _text(answer, words.get(kind, option.text), marked=kind == "multichoice")
     if kind == "numerical":
-        _add(answer, "tolerance", repr(abs(float(option.text)) * question.tol))
+        _add(answer, "tolerance", f"{abs(float(option.text)) * question.tol:.6g}")
     _feedback(answer, option.feedback)
 
 

@@ -27,8 +27,9 @@ def questions(book, shelf):
         if not isinstance(value, (int, float)) or 0 < abs(value) * tol < LEAST or not value:
             continue
         wrong = [(w[0], said) for w, said in key["wrong"] if isinstance(w[0], (int, float))]
-        options = [Option(str(value), True, "Right.")]
-        options += [Option(str(w), False, said) for w, said in wrong if not _near(w, value, tol)]
+        wrong = [(w, said) for w, said in wrong if not _near(w, value, tol)]
+        options = [Option(f"{value:.12g}", True, "Right.")]
+        options += [Option(f"{w:.12g}", False, f"Not yet: {said}") for w, said in wrong]
         found.append(Question(label, prompt, tuple(options), value, tol, key["hint"]))
     return found
 
@@ -48,7 +49,8 @@ def _keys(book, shelf):
         cut = section(page, [task], Here(f"book/{chapter}", book.places, book.works, _Any()))
         (one,) = cut.questions
         if not cut.setup and "`" not in one.prompt:
-            asked.append((_stem(one.prompt, page), label))
+            link = f"[{cut.title}]({book.places.address(cut.page)})"
+            asked.append((f"{_stem(one.prompt)}\n\n*From the chapter* {link}.", label))
             jobs.append(_job(cut, one))
     return asked, _run(jobs)
 
@@ -60,7 +62,7 @@ class _Any(dict):
         return ""
 
 
-def _stem(prompt, page):
+def _stem(prompt):
     """The text of an exercise without its frame, its heading and its points."""
     lines = [line.removeprefix(">").strip() for line in prompt.split("\n")]
     return "\n".join(lines[2:]).rpartition("\n\n*")[0].strip()
