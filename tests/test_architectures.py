@@ -60,9 +60,9 @@ def test_a_twin_that_predicts_otherwise_is_a_fault(monkeypatch):
 
 
 def test_a_layer_that_is_not_felt_is_a_fault(monkeypatch):
-    monkeypatch.setattr(architectures, "powers", lambda *_: [("0", 0.01)])
+    monkeypatch.setattr(architectures, "powers", lambda *_: [("0", 1e-4)])
     _, (wrong,) = architectures.table(["two layers"])
-    assert wrong.endswith("0 made tenfold moves the predictions by 0.01 only.")
+    assert wrong.endswith("0 made tenfold moves the predictions by 0.0001 only.")
 
 
 def test_a_network_that_breaks_leaves_the_others_their_lines(monkeypatch):
