@@ -32,9 +32,11 @@ def believed(module: nn.Module, example) -> tuple[Group, dict[int, str]]:
             labels = Labels(RULES, trial.params, dict(module.named_parameters()), x)
             for t in trial.run(trial.params, x, labels):
                 labels.pin(t, "output")
+            for name in _entwined(module):
+                labels.pin(trial.params[name], "shared memory")
             group = Group(labels, labels.named_parts())
             return group, trial.faults(group, max(1e-9, 1e3 * labels.eps))
-        except (RuntimeError, TypeError) as error:
+        except (RuntimeError, TypeError, ValueError) as error:  # torch raises each of them
             failure = error
     raise ValueError(
         "a search for symmetries needs a module that runs on x with copies of its parameters, got "
@@ -117,6 +119,16 @@ class _Trial:
         xs = self.xs[: 2 if rough is None else 1]
         ends = [zip(a, self.run(twin, x)) for a, x in zip(self.base, xs) if len(units)]
         return max((_distance(a, b) for pairs in ends for a, b in pairs), default=0.0)
+
+
+def _entwined(module) -> set[str]:
+    """Return the parameters whose memory meets that of another one: who writes one writes both."""
+    spans = []
+    for name, p in module.named_parameters():
+        entries = 1 + sum((n - 1) * step for n, step in zip(p.shape, p.stride()))
+        spans += [(str(p.device), p.data_ptr(), entries * p.element_size(), name)] * bool(p.numel())
+    pairs = [(a, b) for a, b in zip(sorted(spans), sorted(spans)[1:]) if a[0] == b[0]]
+    return {end[3] for a, b in pairs if b[1] < a[1] + a[2] for end in (a, b)}
 
 
 def _copy(t, dtype=None):

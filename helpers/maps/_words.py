@@ -14,6 +14,7 @@ AGAIN = "divides every factor out again, so nothing later can undo it"
 WHY = {  # what an operation does that leaves no factor
     "output": "its factor would reach the prediction, and nothing is left to undo it",
     "stored mean": "batch norm{} subtracts a stored mean, which is not multiplied",
+    "shared memory": "it shares its memory with another parameter, and who writes one writes both",
     "another way": "the forward{} reaches it by another way than its name",
     "batch_norm": f"batch norm{{}} {AGAIN}",
     "batch_norm_legit": f"batch norm{{}} {AGAIN}",
