@@ -233,7 +233,7 @@ def test_each_page_has_a_title_of_its_own_and_says_its_width_once(html):
             assert path.read_text("utf-8").count('name="viewport"') == 1, page
     assert "Needles &amp; pins" in titles
     assert "A page &#8212; Sharp Minima Can Generalize" in titles
-    assert len(set(titles)) == len(titles) == 6  # 3 pages, search, index and 404
+    assert len(set(titles)) == len(titles) == 7  # 3 pages, a figure alone, search, index, 404
 
 
 @pytest.mark.slow

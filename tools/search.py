@@ -23,7 +23,7 @@ NOT_PROSE = (
 FORMULA = re.compile(r"^\\[(\[](.*)\\[)\]]$", re.S)
 BLOCKS = ["p", "li", "dd", "dt", "td", "th", "h1", "h2", "h3", "h4", "figcaption", "div", "section"]
 SEE = re.compile(r"\bSee\b.*?<a [^>]*href=\"([^\"#]+)", re.S)
-LISTS = ("book/ledger", "book/teach/exercises")  # they repeat what the chapters say
+LISTS = ("book/ledger", "book/teach/exercises", "book/gallery")  # they repeat what the chapters say
 ASIDE = "You need."  # the links of a chapter's head say what other pages are about
 
 

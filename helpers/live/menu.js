@@ -84,11 +84,14 @@
       url.searchParams.set("body", `Seen at ${here()}${address(figure)}\n\n`);
       open(url, "_blank", "noopener");
     };
+    const home = document.documentElement.dataset.content_root; // a figure that is alone has none
+    const alone = () => { location.href = `${home}figures/${root.id}.html${address(figure)}`; };
     const entries = [
       ["Link to this position", link],
       ["Picture (SVG)", () => save("image/svg+xml", drawing(figure, source()))],
       ["Picture (PNG)", () => save("image/png", pixels(drawing(figure, source())))],
       ["Numbers (CSV)", () => save("text/csv", table(figure, source()))],
+      ...(home === undefined ? [] : [["This figure alone", alone]]),
       ...(lines ? [["The lines that made it", showLines]] : []),
       ...(issues ? [["Report a fault", report]] : []),
     ];
