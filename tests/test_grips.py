@@ -89,10 +89,12 @@ RUNGS = """\
 figs, (ax,) = panels(1)
 ax.set(xlim=(0, 5), ylim=(0, 5))
 (dot,) = ax.plot([1], [1], "D")
+name = ax.set_title("odd")
 
 
 def draw(rung):
     dot.set_data([2], [rung])
+    name.set_text("odd" if rung % 2 else "even, $λ_{max}$")
     return f"On rung {rung}."
 
 
@@ -228,6 +230,18 @@ def test_a_handle_moves_a_choice(visit):
     assert drag(tab, "rungs", [2, 3, 0]) == [2, 3, 0]
     assert tab.locator("#rungs input:checked + label").inner_text() == "1"
     assert tab.locator("#rungs .live-result").inner_text() == "On rung 1."
+
+
+def test_a_label_may_be_plain_here_and_a_formula_there(visit):
+    tab = visit()
+    words = """[...document.querySelectorAll('#rungs text')].map(text => [...text.childNodes]
+        .filter(part => part.getAttribute?.("display") !== "none")
+        .map(part => part.textContent).join(""))"""
+    seen = []
+    for rung in (1, 2, 3, 4, 1):
+        tab.locator(f"#rungs fieldset label:text-is('{rung}')").click()
+        seen += [text for text in tab.evaluate(words) if text[:3] in ("odd", "eve")]
+    assert seen == ["odd", "even, λmax", "odd", "even, λmax", "odd"]
 
 
 def finger(tab, points):

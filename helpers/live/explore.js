@@ -41,12 +41,19 @@
     }));
   }
 
+  // A text that is plain at one position may hold a formula, in tspans, at another.
+  function write(node, text) {
+    if (!node.firstElementChild) node.textContent = text;
+    else if (node.firstChild.nodeType === Node.TEXT_NODE) node.firstChild.data = text;
+    else node.prepend(text);
+  }
+
   function setSlot(slot, position) {
     const index = slot.column[position];
     if (index === slot.shown) return;
     slot.shown = index;
     const value = slot.values[index];
-    if (slot.attribute === "#text") slot.node.textContent = value ?? "";
+    if (slot.attribute === "#text") write(slot.node, value ?? "");
     else if (slot.attribute === "#inner") slot.node.innerHTML = value;
     else if (value === null) slot.node.removeAttribute(slot.attribute);
     else slot.node.setAttribute(slot.attribute, value);
