@@ -188,6 +188,15 @@ def test_doors_stand_where_the_figure_ends():
     assert doors[2][1].endswith("/blob/notebooks/reader/argument/page.ipynb")
 
 
+def test_a_link_to_a_figure_of_the_page_is_one_on_the_site():
+    text = notebook(
+        ("markdown", "# T\n\nSee [the ray](#ray:alpha=2) and [the claim](#claim).", {}),
+        ("code", 'explore(draw, fig=figs, name="ray")', {}),
+    )
+    made = first_cell(for_site.for_site(text, FRONT))
+    assert 'See <a href="#ray:alpha=2">the ray</a> and [the claim](#claim).' in made
+
+
 def test_a_page_may_lead_to_its_own_notebook():
     text = notebook(("markdown", "# T\n\n[Run it](#colab) now", {}))
     made = first_cell(for_site.for_site(text, FRONT))

@@ -22,6 +22,8 @@ DOORS = ":::{{div}} doors\n{doors}\n:::\n\n"
 ASKED = re.compile(r"^\*\*Question\.\*\* (.+)\n\n\*\*Answer\.\*\* (.+)$", re.M)
 NEED = "**You need.** "
 HERE = "](#colab)"  # a link to the page's own notebook in Colab, wherever a page writes it
+FIGURE = re.compile(r'\bname="([a-z][a-z0-9-]*)"')
+TO_FIGURE = re.compile(r"\[([^\]]+)\]\(#([a-z][a-z0-9-]*)(:[^)\s]*)?\)")
 EXERCISES = re.compile(r"^## Exercises$", re.M)
 ANSWER_THERE = (
     "The badge under the title opens this page as a notebook. "
@@ -73,6 +75,7 @@ def for_site(text, docname):
     notebook = json.loads(text)
     texts = ["".join(cell["source"]) for cell in notebook["cells"]]
     badge = any(NEED in source or HERE in source for source in texts)
+    figures = set(FIGURE.findall("\n".join(texts)))
     for at, (cell, source) in enumerate(zip(notebook["cells"], texts), 1):
         if cell["cell_type"] != "markdown":
             continue
@@ -85,6 +88,7 @@ def for_site(text, docname):
         source = with_invitation(source, ANSWER_THERE)
         if questions := cell["metadata"].get("predict"):
             source = with_answers(source, questions, f"{docname}.ipynb cell {at}")
+        source = with_figure_links(source, figures)
         cell["source"] = source.replace(HERE, f"]({address(docname)})")
     return json.dumps(notebook, ensure_ascii=False, indent=1)
 
@@ -135,6 +139,16 @@ def with_lead_in(source, docname, facts, *, badge):
     if not words:
         return source
     return TITLE.sub(lambda title: title[0] + LEAD_IN.format(words=words), source, count=1)
+
+
+def with_figure_links(source, figures):
+    """The cell with its links to figures of the page as HTML: Sphinx knows no figure's name."""
+
+    def link(found):
+        words, name, position = found.groups(default="")
+        return f'<a href="#{name}{position}">{words}</a>' if name in figures else found[0]
+
+    return TO_FIGURE.sub(link, source)
 
 
 def with_invitation(source, words):
