@@ -67,6 +67,7 @@ GROUPS = {
     "sweep._reduced_basis": (),
     "sweep._greedy": (),
     "sweep._sweep": ("Sweep", "curvature_sweep", "spectrum_sweep"),
+    "sweep._audit": (),
     # figures, knobs, exercises, in every host; no torch from here on
     "live._settings": (),
     "live._numbers": ("number", "power_of_ten", "log_axes", "log_ticks"),
@@ -86,10 +87,14 @@ GROUPS = {
     "live._veil": (),
     "live._host_kernel": (),
     "live._explore": ("explore", "still", "say"),
+    "live._audit_panels": (),
     "live._wording": (),
     "live._answers": (),
     "live._exercise_faults": (),
     "live._exercises": ("Exercise", "exercise", "seal", "unseal"),
+    # the front door itself, where what computes meets what draws
+    "_audit": ("audit", "Report"),
+    "__main__": (),
 }
 _HOME = {name: module for module, names in GROUPS.items() for name in names}
 __all__ = ["GROUPS", *_HOME]

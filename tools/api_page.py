@@ -15,6 +15,7 @@ WINGS = {
     "measures": "Curvature and the measures of flatness",
     "sweep": "Many rescalings at once",
     "live": "Figures, knobs, exercises",
+    "_audit": "All of it, asked of your network",
 }
 
 

@@ -1,0 +1,190 @@
+"""The same questions asked of any network: here what computes meets what draws."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from helpers.live._audit_panels import audit_panels
+from helpers.live._explore import still
+from helpers.live._numbers import number
+from helpers.maps._find import Symmetries, Symmetry, find_symmetries
+from helpers.measures._curvature import Estimate, gradient
+from helpers.measures._spectrum import Density, spectral_density
+from helpers.nets._loader import over_loader
+from helpers.nets._losses import Loss, checked_data, cross_entropy, squared_error
+from helpers.nets._modules import functional
+from helpers.nets._params import Params, check_finite, flatten, seeded
+from helpers.nets._train import bar
+from helpers.sweep._audit import BOUND, orbit, readings
+
+STAYS = (
+    "No positive rescaling of the weights was found that keeps the function. No proof that these "
+    "numbers belong to it: shifts and matrices were not looked for."
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found of a network: `str(report)` says it all, `report.words` is for a paper."""
+
+    parameters: int  # n, frozen ones among them
+    examples: int
+    slope: float  # ‖∇L(θ)‖₂, 0 at a minimum
+    symmetries: Symmetries
+    top: Tensor  # (k,) the largest eigenvalues of Hess L(θ)
+    residuals: Tensor  # (k,) an eigenvalue lies within this of each
+    trace: Estimate
+    density: Density
+    radius: float  # of the ball of ε-sharpness, a hundredth of ‖θ‖, at the twins too
+    readings: dict[str, dict[str, float]]  # "here", "flattest", "sharper": measures by name
+    twins: dict[str, Params]  # state_dicts of "flattest" and "sharper"; empty without symmetry
+    knob: Symmetry | None = None  # the rescaling that raises the trace most; along it:
+    amounts: Tensor | None = None  # (A,) c
+    tops: Tensor | None = None  # (A,) λ_max
+    traces: Tensor | None = None  # (A,) tr Hess L
+    at: dict[str, float] | None = None  # the c of each twin
+    moved: float = 0.0  # the largest change of an output at the twins, over the largest output
+    flips: int = 0  # how many examples have another largest output there
+
+    @property
+    def words(self) -> str:
+        """A paragraph for a paper: what was measured, and what it cannot mean."""
+        here = {name: number(value) for name, value in self.readings["here"].items()}
+        said = (
+            f"At these weights the Hessian of the loss on {self.examples} examples has the largest "
+            f"eigenvalue {here['λ_max']} and the trace {here['trace']} (standard error "
+            f"{number(self.trace.standard_error, 2)}); the gradient's length is "
+            f"{number(self.slope, 2)}. "
+        )
+        return said + (self._moves(here) if self.knob else STAYS)
+
+    def _moves(self, here: dict[str, str]) -> str:
+        up = self.knob.up if isinstance(self.knob.up, str) else " and ".join(self.knob.up)
+        low, high = (number(self.readings[twin]["λ_max"]) for twin in self.twins)
+        return (
+            "These numbers belong to the weights, not to the function: one rescaling, of layer "
+            f"{up}, by a factor from 1/{BOUND:g} to {BOUND:g} takes the eigenvalue from {low} to "
+            f"{high}, while {self.flips} of {self.examples} answers change and no output by more "
+            f"than {number(self.moved, 2)} of the largest. {self.symmetries.dim} factors are free "
+            "in this way, and all together reach at least as far. So a comparison by curvature "
+            "needs a rule for the scale of the weights. The rescaling leaves "
+            f"{', '.join(f'{name} {here[name]}' for name in list(here)[3:])}; whether any of these "
+            "numbers predicts generalization, no rescaling can tell."
+        )
+
+    def __str__(self) -> str:
+        rows = [["", *self.readings]]
+        for name in self.readings["here"]:
+            rows.append([name, *(number(at[name]) for at in self.readings.values())])
+        table = "\n".join(f"{row[0]:20}" + "".join(f"{x:>12}" for x in row[1:]) for row in rows)
+        tops, off = ", ".join(map(number, self.top.tolist())), float(self.residuals.max())
+        return (
+            f"{self.parameters} parameters, {self.examples} examples\n{self.symmetries}\n\n"
+            f"largest eigenvalues {tops} (± {number(off, 1)}); ε = {number(self.radius)}; "
+            f"c at the twins: {self.at and list(self.at.values())}\n\n{table}\n\n{self.words}"
+        )
+
+    def figure(self) -> None:
+        """Show the eigenvalues here, the curvature along the rescaling, and what it moved."""
+        alt = "The eigenvalues, the curvature along a rescaling, each measure's change at a twin."
+        still(self._panels(), name="audit", caption=f"{self.parameters} parameters.", alt=alt)
+
+    def save(self, folder: str | Path) -> None:
+        """Write report.txt, figure-1.svg and on, and the twins: flattest.pt and sharper.pt."""
+        (folder := Path(folder)).mkdir(parents=True, exist_ok=True)
+        (folder / "report.txt").write_text(f"{self}\n", encoding="utf-8")
+        for k, panel in enumerate(self._panels(), 1):
+            panel.savefig(folder / f"figure-{k}.svg")
+        for twin, state in self.twins.items():
+            torch.save(state, folder / f"{twin}.pt")
+
+    def _panels(self):
+        here, there = self.readings["here"], self.readings.get("sharper", {})
+        ratios = [(name, there[name] / here[name]) for name in there if here[name]]
+        curves = [self.amounts, self.tops, self.traces, (self.at or {}).get("sharper")]
+        return audit_panels(self.density.nodes.cpu(), self.density.shares.cpu(), curves, ratios)
+
+
+def audit(
+    module: nn.Module,
+    data,
+    x=None,
+    *,
+    loss=None,
+    generator: torch.Generator | None = None,
+    progress: bool = True,
+) -> Report:
+    """Return what can be said of the flatness of `module` now, and how far a rescaling moves it.
+
+    `data` is a pair (X, y) or a loader of such pairs, `x` an input to find symmetries with (two
+    rows of X where none is given), `loss` a mean over rows of (outputs, y): cross-entropy for
+    classes and half the squared error for real targets where none is given. One rescaling is
+    followed from c = 1/100 to 100; its flattest twin and its sharpest are measured anew.
+    Cost: some 400 Hessian-vector products, and three more a parameter where those are few.
+
+    Raises:
+        ValueError: data, a loss or a module that do not fit, as said by the functions that take
+            them; a negative or non-finite loss; outputs that a twin changes after all.
+    """
+    f, params = functional(module)
+    check_finite(params, "audit")
+    L, rows = _checked_loss(f, params, data, loss)
+    theta = flatten(params)
+    x = rows[:2].to(theta.device) if x is None else x
+    n, dice, radius = len(theta), seeded(generator, theta), float(theta.norm()) / 100
+    steps = _steps(module, L, params, find_symmetries(module, x), radius, dice)
+    found = {"examples": getattr(L, "examples", len(rows)), "radius": radius, "twins": {}}
+    for fields in bar(steps, "audit, in 5 steps", show=progress):
+        found |= fields
+    return Report(parameters=n, slope=float(gradient(L, params).norm()), **found)
+
+
+def _steps(module, L, params: Params, symmetries: Symmetries, radius: float, dice):
+    """Yield the fields of the report, as they are measured."""
+    k = min(5, sum(block.numel() for block in params.values()))
+    here, top, diag, trace = readings(L, params, radius, dice, k=k)
+    places = {"here": here}
+    yield {"symmetries": symmetries, "top": top.values, "residuals": top.residuals, "trace": trace}
+    density = spectral_density(L, params, steps=40, samples=2, generator=dice)
+    yield {"density": density, "readings": places}
+    if symmetries.dim:
+        fields, twins = orbit(L, params, symmetries, diag, dice)
+        yield fields | {"twins": {name: _loaded(module, twin) for name, twin in twins.items()}}
+        for name, twin in twins.items():
+            places[name] = readings(L, twin, radius, dice)[0]
+            yield {"readings": places}
+
+
+def _loaded(module: nn.Module, params: Params) -> Params:
+    """Return the state_dict of the module with these parameters: tied ones stay tied."""
+    module = copy.deepcopy(module)
+    with torch.no_grad():
+        for name, p in module.named_parameters():
+            p.copy_(params[name])
+    return module.state_dict()
+
+
+def _checked_loss(f, params: Params, data, criterion) -> tuple[Loss, Tensor]:
+    """Return the loss, run once before the long computation, and inputs to look at."""
+    whole = isinstance(data, (tuple, list, Tensor)) or not hasattr(data, "__iter__")
+    batch = data if whole else next(iter(data), [])
+    X, y = checked_data("audit", *(batch if isinstance(batch, (tuple, list)) else [batch]))
+    usual = squared_error if y.is_floating_point() else cross_entropy
+    criterion = criterion or usual(f, X, y).criterion
+    L = Loss(f, X, y, criterion) if whole else over_loader(f, data, criterion)
+    try:
+        with torch.no_grad():
+            value = float(L(params))
+    except (RuntimeError, IndexError, TypeError) as error:
+        said = str(error).splitlines()[0]
+        raise ValueError(f"audit needs a loss that runs on the data, got: {said}.") from error
+    if not 0 <= value < float("inf"):
+        raise ValueError(
+            f"audit needs a finite loss >= 0, got {value:g}: ε-sharpness divides by 1 + L."
+        )
+    return L, X
