@@ -176,6 +176,12 @@ ROWS = {  # page: id, ref, label on the page (none: the id), public helper, stat
         ("one-basis", "ours", "", "curvature_sweep", "ours",
          "A basis cut at the borders of the layers gives λ_max at T_α θ for every α."),
     ),
+    "after/how_many_knobs": (
+        ("knobs-count", "ours", "taps", "find_symmetries", "ours",
+         "3w knobs a stage of a ResNet, 2d + 3gs/2 + m a Llama block: the nullity of J diag θ."),
+        ("knobs-null", "ours", "null-directions", "find_symmetries", "ours",
+         "At a minimum the Hessian is zero along u ⊙ θ, for each knob with powers u."),
+    ),
     "after/real_networks": (
         ("real-convolutional", "Section 3", "real", "rescale", "checked",
          "In a convolutional network the factors found keep each prediction and move λ_max."),
