@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BOOK := $(PYTHON) book.py
 
-.PHONY: help book serve notebooks lab test lint pdf zip kit bench ledger install set-repository clean kit-student kit-instructor kit-grader kit-bank grade
+.PHONY: help book serve notebooks lab test lint pdf zip kit bench ledger install set-repository clean kit-student kit-instructor kit-grader kit-bank kit-slides kit-slides-teacher grade
 .DEFAULT_GOAL := help
 
 serve:
@@ -44,6 +44,12 @@ kit-grader:
 
 kit-bank:
 	@$(BOOK) kit-bank
+
+kit-slides:
+	@$(BOOK) kit-slides
+
+kit-slides-teacher:
+	@$(BOOK) kit-slides-teacher
 
 grade:
 	@$(BOOK) grade

@@ -192,6 +192,8 @@ COMMANDS = {
     "kit-instructor": only("instructor", "the teachers' chapters"),
     "kit-grader": only("grader", "the homework and what marks it"),
     "kit-bank": only("bank", "the questions for Canvas and Moodle"),
+    "kit-slides": only("slides", "a deck a meeting, for the class"),
+    "kit-slides-teacher": only("slides-teacher", "the decks with notes for whoever teaches"),
     "grade": grade,
     "bench": bench,
     "ledger": ledger,

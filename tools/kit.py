@@ -31,9 +31,10 @@ PARTS = {
     "book-student.pdf": ("tools.print_pdf:part", True),
     "book-solutions.pdf": ("tools.print_pdf:part", True),
     "site.zip": ("tools.releases:site_zip", True),
-    # Here come "slides": they need the site.
+    "slides": ("tools.slides:for_class", True),
+    "slides-teacher": ("tools.slides:for_teachers", True),
 }
-FOR_TEACHERS = ("instructor", "grader")  # never part of a release
+FOR_TEACHERS = ("instructor", "grader", "slides-teacher")  # never part of a release
 OLDER = "_build/html is older than {name}: run make book first."
 
 

@@ -82,9 +82,9 @@ def key_caches(app, config):
     config.nb_execution_cache_path = str(folder / config.helpers_fingerprint)
 
 
-def live_script():
-    """The script of the live figures: three files in one, without their lines of comment."""
-    paths = [helpers_folder() / "live" / f"{name}.js" for name in LIVE]
+def live_script(names=LIVE):
+    """The script of the live figures: its files in one, without their lines of comment."""
+    paths = [helpers_folder() / "live" / f"{name}.js" for name in names]
     lines = [line for path in paths for line in path.read_text("utf-8").splitlines()]
     return "\n".join(line for line in lines if not line.lstrip().startswith("//")) + "\n"
 

@@ -1,0 +1,389 @@
+"""One deck a meeting: the book's own live figures, offline, for a clicker, a speaker and a printer.
+
+Oracle: Chromium's keys, boxes, requests and PDF, on a deck of a small book that is built as the
+real one is; axe-core; the guide's sentences, typed in here. The real decks are asked the same.
+"""
+
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from pypdf import PdfReader
+from test_accessibility import axe, faults  # noqa: F401
+from test_faults import build, new_book, write_book
+from test_gallery import RUNGS, SET_UP, STILL, WALK
+from test_grips import ON_SCREEN, data_of, position
+
+from tools import course, kit, npm, slides, whole_book
+from tools.places import Fault
+from tools.slide_notes import Notes
+from tools.slide_parts import Chapter
+
+SIZES = [(1280, 800), (1024, 768)]
+LONG = "Think of a very long story before you answer, with all that it tells. " * 20
+PREDICT = f"""## Predict
+
+{LONG}What is $\\lambda_{{max}}$?
+
+- **A.** It is $1$ & more.
+- **B.** See [this](end.md): *two*.
+
+```{{dropdown}} Answer, after you have chosen
+It is B.
+```"""
+CLAIM = """## The claim
+
+:::{prf:theorem} Theorem 9: it grows
+:label: theorem-9
+
+For all $\\alpha > 0$ it grows.
+:::"""
+TAKE_AWAY = "## Take away\n\nIt grows.\n\n**Next.** Read [the end](end.md)."
+KEYS = {"keys": ["B"], "feedback": {"A": "Not <1>.", "B": "Yes, two."}}
+KINDS = ["title", "question", "vote", *["figure"] * 3, "answer", "box", "take-away", "homework"]
+STEPS = [("walk", "alpha=9", 25), ("rungs", "", 10), ("slope", "", 5)]
+# Is anything of the slide on the screen beyond its own edge?
+ROOM = """() => {
+  const slide = Reveal.getCurrentSlide(), scale = Reveal.getScale();
+  const box = slide.querySelector(".deck-room").getBoundingClientRect();
+  const inside = [...slide.querySelectorAll(".deck-room *")].filter((node) =>
+    node.checkVisibility() && !node.closest("svg, mjx-assistive-mml, .live-voice, .mjx-hidden"));
+  const right = Math.max(...inside.map((node) => node.getBoundingClientRect().right));
+  const frame = slide.getBoundingClientRect();
+  return [box.bottom - box.top, 800 * scale + 1, right, frame.right + 1];
+}"""
+
+
+def a_course(chapter, steps, homework=None):
+    steps = tuple(course.Step(chapter, *step) for step in steps)
+    meeting = course.Meeting(1, "First & best", 2, 90, (chapter,), steps, homework)
+    return course.Course("A course", 10, 600, (meeting,), ())
+
+
+def write_chapter(book):
+    """The front page with all that a chapter has, around its figures."""
+    write_book(book, front=[SET_UP, WALK, RUNGS, STILL])
+    path = book / "book" / "front.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    asked = nbformat.v4.new_markdown_cell(PREDICT, id="predict", metadata={"predict": [KEYS]})
+    ends = [nbformat.v4.new_markdown_cell(text, id=text[3:6]) for text in (CLAIM, TAKE_AWAY)]
+    notebook.cells[0].source += "\n\n**Question.** Does *it* grow?\n\n**Answer.** It does."
+    notebook.cells[3:3] = [asked]
+    notebook.cells += ends
+    nbformat.write(notebook, path)
+
+
+@pytest.fixture(scope="module")
+def site_of_one(tmp_path_factory):
+    book = new_book(tmp_path_factory.mktemp("slides") / "book")
+    write_chapter(book)
+    status, said = build(book)
+    assert status == 0, said
+    return book / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def deck(site_of_one, tmp_path_factory):
+    """The deck's file, alone in a folder."""
+    folder = tmp_path_factory.mktemp("deck")
+    given = SimpleNamespace(course=a_course("front", STEPS), book=whole_book.read_book())
+    try:
+        slides.write(given, folder, keys=True, site=site_of_one)
+    except Fault as fault:
+        pytest.skip(str(fault))
+    (path,) = folder.iterdir()
+    assert path.name == "01-first-best.html"
+    return path
+
+
+@pytest.fixture
+def show(browser):
+    """show(path, 1280, 800, "?…", at=3): a tab with the deck at that slide."""
+    contexts = []
+
+    def show_it(path, width=1280, height=800, query="", at=0):
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}))
+        tab = contexts[-1].new_page()
+        tab.faults, tab.asked = [], []
+        tab.on("pageerror", lambda error: tab.faults.append(str(error)))
+        tab.on("console", lambda m: tab.faults.append(m.text))
+        tab.on("request", lambda request: tab.asked.append(request.url))
+        tab.goto(path.as_uri() + query)
+        ready(tab)
+        tab.evaluate("at => Reveal.slide(at)", at)
+        return tab
+
+    yield show_it
+    for context in contexts:
+        context.close()
+
+
+def ready(tab):
+    tab.wait_for_selector("body.deck-ready", timeout=60_000)
+
+
+def at(tab):
+    return tab.evaluate("Reveal.getIndices().h")
+
+
+def too_large(tab):
+    """The numbers of slides of which something is beyond the edge, whatever their guess."""
+    found = []
+    for k in range(tab.evaluate("Reveal.getTotalSlides()")):
+        tab.evaluate("at => Reveal.slide(at)", k)
+        for option in tab.locator(".present .live-option").all()[:1]:
+            option.click()
+        height, most, right, edge = tab.evaluate(ROOM)
+        if height > most or right > edge:
+            found.append((k, height, most, right, edge))
+    return found
+
+
+def idle_controls(tab):
+    """Sliders, choices and lists of which some step changes neither picture nor words."""
+    found = []
+    seen = """figure => [figure.querySelector(".live-panels").innerHTML,
+      figure.querySelector(".live-result").textContent
+      + figure.querySelector(".live-words").textContent]"""
+    for k in range(tab.evaluate("Reveal.getTotalSlides()")):
+        tab.evaluate("at => Reveal.slide(at)", k)
+        for figure in tab.locator(".present figure.live").all():
+            for control in figure.locator("input[type=range], fieldset.live-choice, select").all():
+                before = figure.evaluate(seen)
+                used = control.evaluate("node => node.tagName")
+                if used == "FIELDSET":
+                    control.locator("input:not(:checked) + label").first.click()
+                elif used == "SELECT":
+                    control.select_option(
+                        index=1 - min(1, control.evaluate("n => n.selectedIndex"))
+                    )
+                else:
+                    control.evaluate("""n => { n.value = +n.value === +n.max ? 0 : n.max;
+                      n.dispatchEvent(new Event("input", { bubbles: true })); }""")
+                after = figure.evaluate(seen)
+                if before[0] == after[0] or before[1] == after[1]:
+                    found.append((figure.get_attribute("id"), control.get_attribute("id")))
+    return found
+
+
+# ---- what is on the slides -----------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_deck_goes_from_the_question_over_vote_and_figures_to_the_take_away(deck, show):
+    tab = show(deck)
+    kinds = tab.locator(".slides > section").evaluate_all(
+        "all => all.map((s) => s.className.match(/deck-([a-z-]+)/)[1])"
+    )
+    assert kinds == KINDS
+    words = tab.locator(".slides > section").evaluate_all("all => all.map((s) => s.textContent)")
+    assert "First & best" in words[0] and "Does it grow?" in words[1]
+    assert "It is B." not in words[2] and "two" in words[2] and "Yes, two." not in words[2]
+    assert "✓ Yes, two." in words[6] and "Not <1>." in words[6] and "✓ Not" not in words[6]
+    assert "Theorem 9: it grows" in words[7]
+    assert "It grows." in words[8] and "Read" not in words[8]
+    assert tab.locator(".slides a").count() == 0
+
+
+@pytest.mark.slow
+def test_a_deck_asks_for_nothing_and_every_control_moves_picture_and_words(deck, show):
+    tab = show(deck)
+    assert idle_controls(tab) == []
+    assert tab.asked == [deck.as_uri()] and tab.faults == []
+    assert tab.locator(".math mjx-container").count() == tab.locator(".math").count() > 3
+
+
+@pytest.mark.slow
+def test_a_figure_starts_where_the_course_file_says_and_is_dragged_on(deck, show):
+    tab = show(deck, at=3)
+    tab.get_by_role("button", name="Right").click()
+    said = tab.locator("#walk .live-result")
+    assert said.inner_text() == "8.25 times as sharp."  # of its positions the nearest to 9
+    spots, here = data_of(tab, "walk")["grips"][0]["spots"], position(tab, "walk")
+    tab.mouse.move(*tab.evaluate(ON_SCREEN, ["walk", 1, spots[here]]))
+    tab.mouse.down()
+    tab.mouse.move(*tab.evaluate(ON_SCREEN, ["walk", 1, spots[4]]))
+    tab.mouse.up()
+    assert position(tab, "walk") == 4
+    tab.locator("#walk .live-reset").click()
+    assert position(tab, "walk") == here
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width, height", SIZES)
+def test_no_slide_is_larger_than_the_screen(deck, show, width, height):
+    assert too_large(show(deck, width, height)) == []
+
+
+@pytest.mark.slow
+def test_type_shrinks_only_where_it_must(deck, show):
+    tab = show(deck)
+    sizes = tab.locator(".slides > section").evaluate_all(
+        "all => all.map((s) => parseFloat(getComputedStyle(s).fontSize))"
+    )
+    long, short = sizes[6], sizes[1]
+    assert 18 <= long < short == 28
+
+
+# ---- giving the talk -----------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slide, focus", [
+    (3, "input[type=range]"), (4, "input[type=radio]"), (3, ".live-reset"), (2, "button"),
+    (2, None),
+])  # fmt: skip
+def test_a_clicker_turns_slides_whatever_has_the_focus(deck, show, slide, focus):
+    tab = show(deck, at=slide)
+    for keys in (("PageDown", "PageUp"), ("ArrowRight", "ArrowLeft")):
+        for key, there in zip(keys, (slide + 1, slide)):
+            before = {n: position(tab, n) for n in ("walk", "rungs")}
+            if focus and at(tab) == slide:
+                tab.locator(f".present {focus}").first.focus()
+            tab.keyboard.press(key)
+            assert at(tab) == there
+            assert before == {n: position(tab, n) for n in ("walk", "rungs")}
+
+
+@pytest.mark.slow
+def test_up_and_down_belong_to_the_slider_that_has_the_focus(deck, show):
+    tab = show(deck, at=3)
+    tab.locator("#walk input[type=range]").focus()
+    here = position(tab, "walk")
+    tab.keyboard.press("ArrowUp")
+    assert (position(tab, "walk"), at(tab)) == (here + 1, 3)
+
+
+@pytest.mark.slow
+def test_votes_are_counted_by_mouse_and_keyboard_and_stand_beside_the_answer(deck, show):
+    tab = show(deck, at=2)
+    tab.get_by_role("button", name="One vote more for A").click()
+    tab.get_by_role("button", name="One vote more for B").focus()
+    for key in ("Space", "Enter"):
+        tab.keyboard.press(key)
+    assert at(tab) == 2
+    tab.evaluate("Reveal.slide(6)")
+    assert tab.locator(".present output").all_inner_texts() == ["1", "2"]
+    tab.evaluate("Reveal.slide(2)")
+    tab.get_by_role("button", name="Count again").click()
+    assert tab.locator(".present output").all_inner_texts() == ["0", "0"]
+
+
+@pytest.mark.slow
+def test_a_rehearsal_does_not_answer_the_guess_of_the_talk(deck, show):
+    tab = show(deck, at=3)
+    tab.get_by_role("button", name="Left").click()
+    assert tab.locator("#walk .live-veil").count() == 0
+    tab.wait_for_function("location.hash === '#/3'")
+    tab.reload()
+    ready(tab)
+    assert at(tab) == 3  # and the deck goes on where it was
+    assert tab.locator("#walk .live-veil").is_visible()
+
+
+@pytest.mark.slow
+def test_the_speaker_sees_the_notes_from_the_disk(deck, show):
+    tab = show(deck, at=3)
+    with tab.expect_popup() as opened:
+        tab.keyboard.press("s")
+    notes = opened.value.locator(".speaker-controls-notes .value")
+    notes.get_by_text("25 minutes.").wait_for(timeout=20_000)
+    tab.keyboard.press("PageDown")
+    notes.get_by_text("10 minutes.").wait_for(timeout=20_000)
+
+
+@pytest.mark.slow
+def test_it_prints_one_sheet_a_slide(deck, show, tmp_path):
+    tab = show(deck, query="?print-pdf")
+    tab.wait_for_selector("html.reveal-print .pdf-page, html.print-pdf .pdf-page", state="attached")
+    tab.wait_for_timeout(500)
+    tab.pdf(path=tmp_path / "deck.pdf", prefer_css_page_size=True, print_background=True)
+    sheets = [page.extract_text() for page in PdfReader(tmp_path / "deck.pdf").pages]
+    assert len(sheets) == len(KINDS)
+    assert "times as sharp" in sheets[3] and "it grows" in sheets[7]
+
+
+@pytest.mark.slow
+def test_axe_finds_nothing_serious_on_any_slide(deck, show, axe):  # noqa: F811
+    tab = show(deck)
+    for k in range(len(KINDS)):
+        tab.evaluate("at => Reveal.slide(at)", k)
+        found = {f for f in faults(tab, axe) if f[1] in ("serious", "critical")}
+        assert found == set(), k
+
+
+# ---- what the speaker reads ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def book():
+    return whole_book.read_book()
+
+
+def test_notes_have_the_guides_own_lines_and_the_class_gets_no_answer(book):
+    ours, theirs = Notes(book, keys=True), Notes(book, keys=False)
+    asked, answered = "How coarse may the step be", "a step far too fine"
+    seen = ours.of_figure("meaning/why_flat", "rounding")
+    assert asked in seen and answered in seen and "small against large" not in seen
+    seen = theirs.of_figure("meaning/why_flat", "rounding")
+    assert asked in seen and answered not in seen
+    opening, closing = ours.of_meeting(("meaning/why_flat", "meaning/volume"))
+    assert "How the course runs" in opening and "Ticket: what does" in closing
+    assert ours.of_figure("meaning/why_flat", "no-such") == ""
+    assert ours.of_meeting(("meaning/why_flat", "after/real_networks")) == ("", "")
+
+
+def test_every_figure_and_meeting_of_the_course_has_its_notes(book):
+    notes = Notes(book, keys=True)
+    for meeting in course.read().meetings:
+        assert all(notes.of_figure(step.page, step.figure) for step in meeting.steps)
+        assert "Homework" in notes.of_meeting(meeting.chapters)[1]
+
+
+def test_decks_with_expected_answers_are_never_released():
+    assert "slides-teacher" in kit.FOR_TEACHERS and "slides" not in kit.FOR_TEACHERS
+
+
+# ---- slips ---------------------------------------------------------------------------------------
+
+
+def test_a_figure_that_is_not_on_its_built_page_is_named(tmp_path):
+    page = tmp_path / "book" / "one.html"
+    page.parent.mkdir()
+    page.write_text('<article class="bd-article"><h1>One</h1></article>')
+    with pytest.raises(Fault, match="^one needs a figure 'orbit' on its built page, which has no"):
+        Chapter(tmp_path, "one").figure("orbit")
+
+
+def test_slides_without_reveal_and_network_say_so(tmp_path, monkeypatch):
+    def gone(*_):
+        raise npm.NotThere("reveal.js 5.2.1 did not come from https://x: no route.")
+
+    monkeypatch.setattr(npm, "package", gone)
+    with pytest.raises(Fault, match=r"^The slides need reveal\.js once: .*no route\.$"):
+        slides.assets(tmp_path)
+
+
+# ---- the book's own ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def decks(site, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("decks")
+    given = SimpleNamespace(course=course.read(), book=whole_book.read_book())
+    slides.write(given, folder, keys=True, site=site)
+    return folder
+
+
+@pytest.mark.site
+@pytest.mark.parametrize("meeting", course.read().meetings, ids=lambda m: f"meeting-{m.number}")
+def test_a_deck_of_the_book_fits_moves_and_asks_for_nothing(decks, show, axe, meeting):  # noqa: F811
+    path = decks / f"{slides.name(meeting)}.html"
+    for size in SIZES:
+        tab = show(path, *size)
+        assert too_large(tab) == []
+        assert idle_controls(tab) == []
+        assert tab.asked == [path.as_uri()] and tab.faults == []
+    for figure in tab.locator(".slides > section.deck-figure").all():
+        tab.evaluate("node => Reveal.slide(Reveal.getIndices(node).h)", figure.element_handle())
+        assert not {f for f in faults(tab, axe) if f[1] in ("serious", "critical")}

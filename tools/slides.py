@@ -1,0 +1,116 @@
+"""Slides with the book's own live figures: one deck a meeting, in one HTML file that asks for none.
+
+The class's decks carry what the site says; those for teachers have, in the notes for the speaker,
+also what a class will answer. reveal.js comes from npm once, by version and hash.
+"""
+
+import re
+from dataclasses import dataclass
+
+from jinja2 import Environment, FileSystemLoader
+
+from tools import ROOT, npm, palette, serve, version
+from tools.places import Fault
+from tools.site_build import live_script
+from tools.slide_notes import Notes
+from tools.slide_parts import Chapter
+
+REVEAL = (  # npm view reveal.js@5.2.1 dist.integrity
+    "reveal.js",
+    "5.2.1",
+    "sha512-r7//6mIM5p34hFiDMvYfXgyjXqGRta+/psd9YtytsgRlrpRzFv4RbH76TXd2qD+7ZPZEbpBDhdRhJaFgfQ7zNQ==",
+)
+TEMPLATES = ROOT / "tools" / "templates"
+LIVE = ("grip", "explore")  # no menu: a slide is not the place to save a picture
+
+
+@dataclass(frozen=True)
+class Slide:
+    """One slide: `kind` says which block of the template draws `what`; notes are HTML."""
+
+    kind: str
+    title: str
+    what: object = ""
+    notes: str = ""
+    source: str = ""  # its place on the site
+
+
+def for_class(kit, folder):
+    """Write the decks without the expected answers: these may be handed out."""
+    write(kit, folder, keys=False)
+
+
+def for_teachers(kit, folder):
+    write(kit, folder, keys=True)
+
+
+def write(kit, folder, keys, site=serve.SITE):
+    """Write a deck for each meeting into `folder`."""
+    shared, notes = assets(site), Notes(kit.book, keys)
+    draw = Environment(loader=FileSystemLoader(TEMPLATES)).get_template("deck.html").render
+    for meeting in kit.course.meetings:
+        slides = deck(meeting, kit, notes, site)
+        text = draw(course=kit.course, meeting=meeting, slides=slides, **shared)
+        (folder / f"{name(meeting)}.html").write_text(text, "utf-8")
+
+
+def name(meeting):
+    words = re.sub(r"[^\w]+", "-", meeting.title.lower()).strip("-")
+    return f"{meeting.number:02}-{words}"
+
+
+def deck(meeting, kit, notes, site):
+    """The slides of a meeting: its chapters in order, between a title and the homework."""
+    opening, closing = notes.of_meeting(meeting.chapters)
+    names = dict.fromkeys([*meeting.chapters, *(step.page for step in meeting.steps)])
+    chapters = [Chapter(site, each) for each in names]
+    slides = [Slide("title", meeting.title, chapters, opening)]
+    for chapter in chapters:
+        steps = [step for step in meeting.steps if step.page == chapter.name]
+        figures = [figure(chapter, step, notes, kit) for step in steps]
+        slides += of_chapter(chapter, figures) if chapter.name in meeting.chapters else figures
+    return [*slides, Slide("homework", "Until next time", meeting.homework, closing)]
+
+
+def of_chapter(chapter, figures):
+    """Question, votes, figures, the votes' answers, boxes, take-away."""
+    title = chapter.title
+    if chapter.question:
+        yield Slide("question", title, chapter.question)
+    for vote in chapter.votes:
+        yield Slide("vote", "Predict", vote)
+    yield from figures
+    for vote in chapter.votes:
+        yield Slide("answer", "What came out", vote)
+    for box in chapter.boxes:
+        yield Slide("box", title, box)
+    if chapter.take_away:
+        yield Slide("take-away", f"Take away: {title}", chapter.take_away)
+
+
+def figure(chapter, step, notes, kit):
+    said = notes.of_figure(step.page, step.figure)
+    minutes = f"<p><b>{step.minutes} minutes.</b></p>"
+    position = f":{step.position}" if step.position else ""
+    source = f"{kit.book.places.site}/book/{step.page}.html#{step.figure}{position}"
+    drawn = chapter.figure(step.figure, step.position)
+    return Slide("figure", chapter.heading(step.figure), drawn, minutes + said, source)
+
+
+def assets(site):
+    """What every deck holds: styles and scripts, as text that may stand inside a page."""
+    try:
+        reveal = npm.package(*REVEAL)
+    except npm.NotThere as error:
+        raise Fault(f"The slides need reveal.js once: {error}") from None
+    sheet = (ROOT / "book/_static/book.css").read_text("utf-8")
+    own = (TEMPLATES / "deck.css").read_text("utf-8")
+    mathjax = site / "_static" / "mathjax" / "tex-svg.js"
+    scripts = [mathjax, reveal / "dist/reveal.js", reveal / "plugin/notes/notes.js"]
+    texts = [path.read_text("utf-8") for path in scripts]
+    texts += [live_script(LIVE), (TEMPLATES / "deck.js").read_text("utf-8")]
+    return {
+        "css": (reveal / "dist/reveal.css").read_text("utf-8") + palette.css() + sheet + own,
+        "scripts": [re.sub(r"</(?=script)", r"<\\/", text) for text in texts],
+        "version": version.number(),
+    }
