@@ -53,6 +53,10 @@ ROOM = """() => {
   return [box.bottom - box.top, 800 * scale + 1, right, frame.right + 1];
 }"""
 
+SEEN = """figure => [figure.querySelector(".live-panels").innerHTML,
+  figure.querySelector(".live-result").textContent
+  + figure.querySelector(".live-words").textContent]"""
+
 
 def a_course(chapter, steps, homework=None):
     steps = tuple(course.Step(chapter, *step) for step in steps)
@@ -140,30 +144,33 @@ def too_large(tab):
 
 
 def idle_controls(tab):
-    """Sliders, choices and lists of which some step changes neither picture nor words."""
+    """Sliders, choices and lists of which no step changes the picture, or none the words."""
     found = []
-    seen = """figure => [figure.querySelector(".live-panels").innerHTML,
-      figure.querySelector(".live-result").textContent
-      + figure.querySelector(".live-words").textContent]"""
     for k in range(tab.evaluate("Reveal.getTotalSlides()")):
         tab.evaluate("at => Reveal.slide(at)", k)
         for figure in tab.locator(".present figure.live").all():
-            for control in figure.locator("input[type=range], fieldset.live-choice, select").all():
-                before = figure.evaluate(seen)
-                used = control.evaluate("node => node.tagName")
-                if used == "FIELDSET":
-                    control.locator("input:not(:checked) + label").first.click()
-                elif used == "SELECT":
-                    control.select_option(
-                        index=1 - min(1, control.evaluate("n => n.selectedIndex"))
-                    )
-                else:
-                    control.evaluate("""n => { n.value = +n.value === +n.max ? 0 : n.max;
-                      n.dispatchEvent(new Event("input", { bubbles: true })); }""")
-                after = figure.evaluate(seen)
-                if before[0] == after[0] or before[1] == after[1]:
-                    found.append((figure.get_attribute("id"), control.get_attribute("id")))
+            controls = figure.locator("input[type=range], fieldset.live-choice, select").all()
+            for control in reversed(
+                controls
+            ):  # sliders first: at α = 1 a choice may change nothing
+                pictures, words = zip(*[figure.evaluate(SEEN) for _ in steps(control)])
+                if len(set(pictures)) == 1 or len(set(words)) == 1:
+                    found.append((figure.get_attribute("id"), control.inner_text()))
     return found
+
+
+def steps(control):
+    """Move a control to each of some places, as a reader does."""
+    kind = control.evaluate("node => node.tagName")
+    if kind == "FIELDSET":
+        for label in control.locator("input + label").all():
+            yield label.click()
+    elif kind == "SELECT":
+        for index in range(control.locator("option").count()):
+            yield control.select_option(index=index)
+    else:
+        for key in ("Home", "ArrowUp", "ArrowUp", "End", "ArrowDown"):
+            yield control.press(key)
 
 
 # ---- what is on the slides -----------------------------------------------------------------------

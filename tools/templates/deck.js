@@ -3,7 +3,7 @@
 "use strict";
 
 (() => {
-  const HEIGHT = 800, LEAST = 18, NARROW = 900; // pixels of a slide, of type, of a figure
+  const HEIGHT = 800, LEAST = 18; // pixels of a slide, and of its type
   const NEXT = ["PageDown", "ArrowRight"], PREVIOUS = ["PageUp", "ArrowLeft"];
   const OWN = ["ArrowUp", "ArrowDown", "Home", "End", " ", "Enter"]; // what a control answers to
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -31,12 +31,16 @@
   function fit(slide) {
     const room = slide.querySelector(".deck-room"), figure = slide.querySelector("figure.live");
     const high = () => room.getBoundingClientRect().height > HEIGHT;
+    const narrow = (from, to) => {
+      for (let wide = from; figure && high() && wide >= to; wide -= 30)
+        slide.style.setProperty("--deck-panels", `${wide}px`);
+    };
     const shrink = () => {
       const scaled = figure ?? slide;
+      narrow(1060, 910); // pictures first, then type, then pictures again
       let type = parseFloat(getComputedStyle(scaled).fontSize);
       while (high() && type > LEAST) scaled.style.fontSize = `${--type}px`;
-      for (let wide = 1150; figure && high() && wide >= NARROW; wide -= 50)
-        slide.style.setProperty("--deck-room", `${wide}px`);
+      narrow(910, 610);
     };
     if (figure) withMost(figure, shrink);
     else shrink();
