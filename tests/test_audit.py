@@ -13,7 +13,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 import torch
 from torch import nn
-from torch.func import functional_call, hessian
+from torch.func import functional_call, hessian, jvp
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -74,6 +74,24 @@ def test_the_numbers_here_are_those_of_the_dense_hessian(module, report):
     assert float(report.density.shares.sum()) == pytest.approx(1)
     assert report.parameters == len(values) == 5 * 6 + 6 + 6 * 3 + 3
     assert report.examples == 60
+
+
+def test_the_numbers_in_units_of_the_weights_are_those_of_their_formulas(module, report):
+    params = {name: p.detach() for name, p in module.named_parameters()}
+
+    def outputs(theta):
+        return functional_call(module, unflatten(theta, params), (X,))
+
+    def loss(theta):
+        return cross_entropy(outputs(theta), y)
+
+    theta, here = flatten(params), report.readings["here"]
+    adaptive = torch.linalg.eigvalsh(theta.abs()[:, None] * hessian(loss)(theta) * theta.abs())
+    assert here["adaptive sharpness"] == pytest.approx(float(adaptive.abs().max()), rel=2e-3)
+    _, along = jvp(outputs, (theta,), (theta,))
+    norm = float(along.square().sum(1).mean())
+    assert here["Fisher-Rao norm"] == pytest.approx(norm, rel=1e-9)
+    assert here["loss"] == pytest.approx(float(loss(theta)), rel=1e-12)
 
 
 def test_curvature_along_the_rescaling_is_that_of_weights_rescaled_by_hand(module, report):
@@ -199,7 +217,7 @@ def test_the_paragraph_says_the_numbers_of_the_report(report):
     here, low, high = (report.readings[at] for at in ("here", "flattest", "sharper"))
     said = [here["λ_max"], here["trace"], low["λ_max"], high["λ_max"], here["Fisher-Rao norm"]]
     assert not [value for value in said if number(value) not in report.words]
-    assert "0 of 60 answers change" in report.words
+    assert "while 0 of 60 answers change" in report.words
     assert "layer 0," in report.words
     assert f"{report.symmetries.dim} factors are free" in report.words
     assert report.symmetries.dim == 6

@@ -32,7 +32,7 @@ def _curves(ax, amounts, tops, traces, at):
         ax.plot(amounts, values, color=color)
         ink.label(ax, amounts[-1], values[-1], name, color=color, dx=3)
     for c, style in ((1, ink.THETA_MARK), (at, ink.TWIN_MARK)):
-        ax.plot([c], [np.interp(np.log(c), np.log(amounts), tops)], **style)
+        ax.plot([c], [np.interp(np.log(c), np.log(amounts), tops)], **style, clip_on=False)
     log_axes(ax, x=(amounts[0], amounts[-1]))
     ax.set(yscale="log" if min(tops.min(), traces.min()) > 0 else "symlog")
     ax.set(xlabel="rescale by c", ylabel="curvature")
@@ -43,7 +43,7 @@ def _ratios(ax, names, values):
     for row, (name, value) in enumerate(zip(names, np.maximum(np.abs(values), 1e-9))):
         ax.plot([1, value], [-row, -row], color=ink.ORBIT)
         ax.plot([value], [-row], **ink.TWIN_MARK)
-        ink.label(ax, 1, -row, name, dy=9)
+        ink.label(ax, 1, -row, name.replace("λ_max", "$λ_{max}$"), dy=10)
     log_axes(ax, x=(0.5, 10 * max(*values, 1)), every_x=2)
-    ax.set(yticks=[], ylim=(0.5 - len(names), 0.9), xlabel="sharper twin, over what it is here")
+    ax.set(yticks=[], ylim=(0.6 - len(names), 0.8), xlabel="sharper twin, over what it is here")
     ax.set_title("Some move, some do not")
