@@ -31,7 +31,9 @@ def readings(loss: Loss, params: Params, radius: float, dice: torch.Generator, *
         "ε-sharpness": eps_sharpness(loss, params, radius, starts=[v, -v]).value,
         "loss": float(loss(params)),
         "adaptive sharpness": scaled_spectral_norm(loss, params, size, tol=1e-3),
-        "Fisher-Rao norm": float(add_up(torch.as_tensor(sum(norms), device=v.device))),
+        "Fisher-Rao norm": float(
+            add_up(torch.tensor(sum(norms), dtype=torch.float64, device=v.device))
+        ),
     }
     return found, top, diag, trace
 
