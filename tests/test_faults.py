@@ -252,6 +252,6 @@ def test_two_builds_in_two_places_one_serial_write_the_same_bytes(tmp_path):
     assert sites[0].keys() == sites[1].keys()
     assert [name for name in sites[0] if sites[0][name] != sites[1][name]] == []
     page = sites[0]["book/page.html"].decode()
-    assert '<figure class="live" id="needle">' in page
+    assert '<figure class="live" id="needle" ' in page
     data = json.loads(re.search(r'class="live-data">(.*?)</script>', page)[1])
     assert data["words"] == ["0.1", "1.0", "10.0"]

@@ -41,7 +41,7 @@ def help_():
     """This list."""
     print("make NAME, or python book.py NAME:")
     for name, command in COMMANDS.items():
-        print(f"  {name:16}{command.__doc__.splitlines()[0]}")
+        print(f"  {name:21}{command.__doc__.splitlines()[0]}")
 
 
 def install():
@@ -63,7 +63,7 @@ def prepare(*more, text="installing into .venv"):
 
 
 def book():
-    """Run the chapters and build the site into _build/html (JOBS=n chapters at once)."""
+    """Run the chapters and build the site into _build/html (JOBS=n at once)."""
     print(TITLE if serve.SITE.exists() else FIRST, flush=True)
     console.open_log()
     if not prepare(text="[1/3] installing into .venv"):
@@ -100,7 +100,7 @@ def lab():
 
 
 def test(*arguments):
-    """All tests: the helpers, every chapter, the site in a browser; or those you name."""
+    """All tests: helpers, chapters, the site in a browser; or those you name."""
     return pytest(*(arguments or ("tests", "--ledger", "check")))
 
 
@@ -134,7 +134,7 @@ def pdf():
 
 
 def zip_():
-    """Pack the site into _build/site.zip: unpack it, open index.html, no server needed."""
+    """Pack the site into _build/site.zip: open its index.html, no server needed."""
     book()
     target = ROOT / "_build" / "site.zip"
     releases.pack(serve.SITE, target)
@@ -142,7 +142,7 @@ def zip_():
 
 
 def kit(*parts):
-    """Pack a course into _build/kit: editions, homework, bank, … (COURSE=my.yml SEED=n)."""
+    """Pack a course into _build/kit (COURSE=my.yml SEED=n)."""
     prepare()
     return environment.call("-m", "tools.kit", *parts)
 
