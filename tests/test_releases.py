@@ -115,5 +115,6 @@ def test_a_release_has_no_grader_and_no_instructors_edition():
     text = (ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8")
     steps = re.sub(r"^ *#.*$", "", text, flags=re.M)
     assert not re.search(r"instructor|grader|tools\.guide|make (\S+ )*kit$", steps, re.M)
-    for name in ("site.zip", "book-student.pdf", "book-solutions.pdf", "student.zip"):
+    files = "site student slides bank".split()
+    for name in (*(f"{one}.zip" for one in files), "book-student.pdf", "book-solutions.pdf"):
         assert name in steps
