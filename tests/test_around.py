@@ -278,7 +278,7 @@ FIRST = {
     "volume": "book/meaning/volume.html",
     "twin": "book/argument/rectifier_symmetry.html",
 }
-LAST = ("book/ledger.html", "book/teach/exercises.html")
+LAST = ("book/ledger.html", "book/teach/exercises.html", "book/gallery.html")  # lists
 PATHS = "all => all.map(a => a.getAttribute('href').split('#')[0])"
 JUNK = re.compile(r"\\[a-zA-Z(\[]|[{}]|^import |\bimport torch|from helpers|#@title|¶|Contents")
 
