@@ -61,6 +61,32 @@ def test_the_longest_chapter_is_the_first_and_a_new_one_comes_before_all(tmp_pat
     assert sorted(chapters, key=parallel.expected(app), reverse=True) == [many, few, long, short]
 
 
+@pytest.mark.parametrize(("deaths", "starts", "ended"), [(0, 1, True), (2, 3, True), (3, 3, False)])
+def test_a_kernel_that_dies_before_its_first_word_is_started_again(chapter, deaths, starts, ended):
+    seen = []
+
+    def execute():
+        seen.append(1)
+        if len(seen) <= deaths:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+
+    chapter.client.execute = execute
+    chapter.run()
+    assert (len(seen), chapter.error is None) == (starts, ended)
+
+
+def test_a_chapter_that_fails_is_not_run_again(chapter):
+    seen = []
+
+    def execute():
+        seen.append(1)
+        raise DeadKernelError("Kernel died")
+
+    chapter.client.execute = execute
+    chapter.run()
+    assert len(seen) == 1 and "memory runs out" in chapter.reason
+
+
 def test_the_cache_knows_a_chapter_by_its_code_and_gives_it_its_outputs(tmp_path, chapter):
     cache = get_cache(tmp_path / "cache")
     assert not parallel.known(chapter, cache)

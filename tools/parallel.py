@@ -27,6 +27,8 @@ FIGURE = re.compile(r"\b(?:explore|still)\(")
 log = logging.getLogger(__name__)
 quiet = python_logging.getLogger("nbclient.quiet")  # what it would say is in our own sentences
 quiet.setLevel(python_logging.CRITICAL + 1)
+UNBORN = "Kernel died before replying"  # two that start at once may have taken one port
+STARTS = 3
 
 
 class ChaptersStopped(SphinxError):
@@ -67,10 +69,14 @@ class Chapter:
 
     def run(self):
         start = time.perf_counter()
-        try:
-            self.client.execute()
-        except Exception as error:
-            self.error = error
+        for _ in range(STARTS):
+            self.error = None
+            try:
+                self.client.execute()
+            except Exception as error:
+                self.error = error
+            if not str(self.error).startswith(UNBORN):
+                break
         self.seconds = time.perf_counter() - start
 
     @property
