@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_markdown_cell, new_notebook
 
-from tools import ROOT, exercise_index
+from tools import ROOT, exercise_index, marks
 
 
 def book(tmp_path, *headings):
@@ -49,5 +49,5 @@ def test_the_first_page_has_the_same_style():
 def test_every_exercise_of_the_book_has_its_row():
     table = exercise_index.table(ROOT)
     pages = exercise_index.chapters(ROOT)
-    directives = sum(exercise_index.text_of(page).count("{exercise}") for page in pages)
+    directives = sum(marks.text_of(page).count("{exercise}") for page in pages)
     assert table.count("\n") - 1 == directives >= 3 * (len(pages) - 1)

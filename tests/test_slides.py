@@ -14,7 +14,7 @@ from test_faults import build, new_book, write_book
 from test_gallery import RUNGS, SET_UP, STILL, WALK
 from test_grips import ON_SCREEN, data_of, position
 
-from tools import course, kit, npm, slides, whole_book
+from tools import course, kit, npm, slide_parts, slides, whole_book
 from tools.places import Fault
 from tools.slide_notes import Notes
 from tools.slide_parts import Chapter
@@ -394,3 +394,12 @@ def test_a_deck_of_the_book_fits_moves_and_asks_for_nothing(decks, show, axe, me
     for figure in tab.locator(".slides > section.deck-figure").all():
         tab.evaluate("node => Reveal.slide(Reveal.getIndices(node).h)", figure.element_handle())
         assert not {f for f in faults(tab, axe) if f[1] in ("serious", "critical")}
+
+
+@pytest.mark.parametrize(("wanted", "at"), [("10", 1), ("4", 1), ("2", 0), ("1e9", 2)])
+def test_a_position_is_the_nearest_as_the_site_finds_it(wanted, at):
+    """In the logarithm where all values are positive: 4 is nearer to 10 than to 1."""
+    knob = {"kind": "range", "values": [1.0, 10.0, 100.0], "start": 0}
+    assert slide_parts._nearest(knob, wanted) == at
+    knob["values"] = [0.0, 6.0, 10.0]  # a zero has no logarithm
+    assert slide_parts._nearest(knob, "2") == 0

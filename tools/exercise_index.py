@@ -4,12 +4,12 @@ A page that holds the line `<!-- exercise index -->` gets a table there: one row
 its level and its minutes, read from the exercise's title, in the order of the table of contents.
 """
 
-import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import yaml
+
+from tools import marks
 
 MARK = "<!-- exercise index -->"
 EXERCISE = re.compile(r"^:::+\{exercise\} *(.*)\n:label: *(\S+)", re.M)
@@ -27,19 +27,8 @@ class Exercise:
 
 
 def setup(app):
-    app.connect("env-get-outdated", outdated)
-    app.connect("source-read", fill)
+    marks.fill(app, MARK, table)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
-def outdated(_app, env, _added, _changed, _removed):
-    """Pages with the table are read again at each build: their rows stand on other pages."""
-    return [name for name in env.found_docs if MARK in text_of(env.doc2path(name))]
-
-
-def fill(app, _docname, source):
-    if MARK in source[0]:
-        source[0] = source[0].replace(MARK, table(Path(app.srcdir)))
 
 
 def table(root):
@@ -63,7 +52,7 @@ def chapters(root):
 
 def exercises(page):
     """(the chapter's title, its exercises) from one notebook."""
-    text = text_of(page)
+    text = marks.text_of(page)
     title = re.search(r"^# (.+)$", text, re.M)[1]
     return title, [read(page, *match) for match in EXERCISE.findall(text)]
 
@@ -78,12 +67,3 @@ def read(page, heading, label):
         )
     level, minutes, name = match.groups()
     return Exercise(name[0].upper() + name[1:], label, level.lower(), int(minutes))
-
-
-def text_of(path):
-    """The Markdown of a page, whichever of the two formats it has."""
-    text = Path(path).read_text(encoding="utf-8")
-    if Path(path).suffix != ".ipynb":
-        return text
-    cells = json.loads(text)["cells"]
-    return "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")

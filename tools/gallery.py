@@ -14,8 +14,7 @@ from pathlib import Path
 import nbformat
 from docutils import nodes
 
-from tools import pages, palette, repository, shown, stills, version
-from tools.exercise_index import text_of
+from tools import marks, pages, palette, repository, shown, stills, version
 from tools.parallel import FIGURE
 from tools.site_build import live_script
 
@@ -48,22 +47,11 @@ class Exhibit:
 
 
 def setup(app):
-    app.connect("env-get-outdated", outdated)
-    app.connect("source-read", fill)
+    marks.fill(app, MARK, sections)
     app.connect("doctree-resolved", hang)
     app.connect("html-collect-pages", alone)
     app.connect("build-finished", drop_gone)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
-def outdated(_app, env, _added, _changed, _removed):
-    """The gallery is read again at each build: what it shows stands on other pages."""
-    return [name for name in env.found_docs if MARK in text_of(env.doc2path(name))]
-
-
-def fill(app, _docname, source):
-    if MARK in source[0]:
-        source[0] = source[0].replace(MARK, sections(Path(app.srcdir)))
 
 
 def sections(root):
@@ -71,7 +59,7 @@ def sections(root):
     found = []
     for name in pages.table_of_contents(root):
         if (path := root / f"{name}.ipynb").exists() and draws(path):
-            title = re.search(r"^# (.+)$", text_of(path), re.M)[1]
+            title = re.search(r"^# (.+)$", marks.text_of(path), re.M)[1]
             found.append(SECTION.format(title=title, name=name))
     return "\n\n".join(found)
 

@@ -5,6 +5,7 @@ Nothing is run again: a figure is the very HTML of its page, and links, folds an
 
 import html
 import json
+import math
 import re
 from dataclasses import dataclass
 
@@ -122,5 +123,6 @@ def _nearest(knob, wanted):
     values = [str(value) for value in knob["values"]]
     if wanted in values or knob["kind"] == "choice":
         return values.index(wanted) if wanted in values else knob["start"]
-    gaps = [abs(float(value) - float(wanted)) for value in values]
+    scale = math.log if all(float(value) > 0 for value in (*values, wanted)) else float
+    gaps = [abs(scale(float(value)) - scale(float(wanted))) for value in values]
     return gaps.index(min(gaps))

@@ -2,16 +2,13 @@
 
 import gzip
 import html
-import io
 import json
 
-import numpy as np
 from IPython.display import display
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from PIL import Image
 
 from helpers.live._knobs import label_of, start_of
 from helpers.live._letters import to_html, to_plain
+from helpers.live._pictures import Picture, side_by_side
 from helpers.live._record import record
 
 MOST_BYTES = 60_000  # gzipped, of one figure
@@ -25,7 +22,8 @@ def show(draw, figs, knobs, *, name, caption, alt, drag=None, guess=None, still_
     _check_guard(guess, run[2], name)
     page = fragment(*run, knobs, name=name, caption=caption, alt=alt, guess=guess)
     _check_weight(page, len(run[0]), name)
-    display({"text/html": page, "image/png": _png(figs), "text/plain": to_plain(alt)}, raw=True)
+    still = side_by_side(Picture(fig).drawn() for fig in figs)  # for PDF, GitHub, cards
+    display({"text/html": page, "image/png": still, "text/plain": to_plain(alt)}, raw=True)
 
 
 def _check_guard(guess, handles, name):
@@ -97,20 +95,3 @@ def _knob(name, knob):
         "texts": list(knob.texts),
         "start": knob.start,
     }
-
-
-def _png(figs):
-    """The panels side by side at their current position, for PDF and for readers of the file."""
-    pictures = []
-    for fig in figs:
-        canvas = FigureCanvasAgg(fig)
-        fig.set_dpi(144)
-        canvas.draw()
-        pictures.append(np.asarray(canvas.buffer_rgba()))
-    height = max(picture.shape[0] for picture in pictures)
-    padded = [np.pad(p, ((0, height - p.shape[0]), (0, 0), (0, 0))) for p in pictures]
-    image = Image.fromarray(np.concatenate(padded, axis=1))
-    page = io.BytesIO()
-    paper = Image.new("RGBA", image.size, "white")
-    Image.alpha_composite(paper, image).convert("RGB").save(page, "png", optimize=True)
-    return page.getvalue()
