@@ -5,7 +5,9 @@ Oracle: what the site ships, read back by two parsers; the planted faults are wr
 
 import ast
 import copy
+import re
 
+import nbformat
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
@@ -38,6 +40,23 @@ def test_every_figure_keeps_the_grammar(site, path):
     figures = list(shown.figures(html, path.stem, reasons()))
     assert figures or path.stem == "before_you_start"
     assert [fault for figure in figures for fault in grammar.faults(figure)] == []
+
+
+ARTIST = re.compile(r"matplotlib\.|\bText\(|object at 0x")
+
+
+@pytest.mark.site
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_no_cell_shows_what_python_calls_an_artist(site, path):
+    name = path.relative_to(pages.ROOT)
+    ran = nbformat.read(site.parent / "jupyter_execute" / name, as_version=4)
+    outputs = [
+        (at, o.get("data", {})) for at, c in enumerate(ran.cells, 1) for o in c.get("outputs", ())
+    ]
+    plain = [
+        (at, data.get("text/plain", "")) for at, data in outputs if "text/markdown" not in data
+    ]
+    assert [(at, text) for at, text in plain if ARTIST.search(text)] == []
 
 
 def test_a_figure_has_a_name_of_its_own():
