@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import helpers._audit
 import helpers.sweep._audit
 from helpers import audit, flatten, number, unflatten
+from helpers.live._audit_panels import audit_panels
 
 
 def dice(seed=0):
@@ -251,6 +252,14 @@ def test_the_figure_is_shown_as_the_book_shows_its_own(report, monkeypatch):
     here, there = report.readings["here"], report.readings["sharper"]
     assert dots == pytest.approx([there[name] / here[name] for name in here])
     assert words["name"] == "audit"
+
+
+def test_a_measure_that_falls_stays_in_the_picture():
+    nodes, c = [0.1, 1.0], [0.01, 1.0, 100.0]
+    curves = [c, [9.0, 1.0, 9.0], [9.0, 1.0, 9.0], 100.0]
+    figs = audit_panels(nodes, [0.5, 0.5], curves, [("falls", 1e-3), ("rises", 1e4), ("stays", 1)])
+    low, high = figs[2].axes[0].get_xlim()
+    assert low < 1e-3 and high > 1e4
 
 
 def test_the_report_is_frozen_and_the_module_is_left_as_it_was():

@@ -276,12 +276,7 @@ class Wrong(torch.autograd.Function):
         return 3 * ctx.saved_tensors[0].detach() ** 2 * g  # right once, constant for the second
 
 
-class Right(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, z):
-        ctx.save_for_backward(z)
-        return z**3
-
+class Right(Wrong):
     @staticmethod
     def backward(ctx, g):
         return 3 * ctx.saved_tensors[0] ** 2 * g

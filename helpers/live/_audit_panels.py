@@ -40,10 +40,11 @@ def _curves(ax, amounts, tops, traces, at):
 
 
 def _ratios(ax, names, values):
-    for row, (name, value) in enumerate(zip(names, np.maximum(np.abs(values), 1e-9))):
+    values = np.maximum(np.abs(values), 1e-9)  # a log axis has sizes only
+    for row, (name, value) in enumerate(zip(names, values)):
         ax.plot([1, value], [-row, -row], color=ink.ORBIT)
         ax.plot([value], [-row], **ink.TWIN_MARK)
         ink.label(ax, 1, -row, name.replace("λ_max", "$λ_{max}$"), dy=10)
-    log_axes(ax, x=(0.5, 10 * max(*values, 1)), every_x=2)
-    ax.set(yticks=[], ylim=(0.6 - len(names), 0.8), xlabel="sharper twin, over what it is here")
+    log_axes(ax, x=(0.5 * min(*values, 1), 10 * max(*values, 1)), every_x=2)
+    ax.set(yticks=[], ylim=(0.6 - len(names), 0.8), xlabel="size at the sharper twin, over here")
     ax.set_title("Some move, some do not")
