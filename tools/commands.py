@@ -118,12 +118,13 @@ def pytest(*arguments):
 
 
 def lint():
-    """Format and check the code, notebooks too."""
+    """Format and check the code, notebooks too, and count each page's words."""
     prepare()
     return (
         environment.call("-m", "ruff", "format", ".")
         or environment.call("-m", "tools.fold")
         or environment.call("-m", "ruff", "check", ".")
+        or environment.call("-m", "tools.words")
     )
 
 

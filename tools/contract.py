@@ -208,7 +208,7 @@ def sentences_break_at_their_ends(page):
     for at, cell in page.code():
         tokens = [
             token
-            for token in tokenize.generate_tokens(io.StringIO(_no_magic(cell.source)).readline)
+            for token in tokenize.generate_tokens(io.StringIO(no_magic(cell.source)).readline)
             if token.type not in (tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT)
         ]
         for before, token, after in zip(tokens, tokens[1:], tokens[2:]):
@@ -218,7 +218,7 @@ def sentences_break_at_their_ends(page):
                 yield f"{page.where(at)} breaks a sentence at the scrap {token.string}."
 
 
-def _no_magic(source):
+def no_magic(source):
     return re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.M)
 
 
