@@ -1,0 +1,122 @@
+"""What a browser keeps of a reader: chapters read, guesses, exercises done; the sidebar's names.
+
+Oracle: a real browser and its storage, on a small book of two chapters; names are typed here.
+"""
+
+import nbformat
+import pytest
+from test_faults import SET_UP, build, new_book, write_book
+
+from tools import light
+
+pytestmark = pytest.mark.slow
+
+FIGURE = """\
+def draw(alpha):
+    line.set_ydata([0, alpha])
+    return f"{alpha:g} times."
+
+
+guess = dict(panel=1, question="Where?", options=["Up", "Down"], right=0, reply="Up it goes.")
+figs, (ax, other) = panels(2)
+(line,) = ax.plot([0, 1], [0, 1])
+(also,) = other.plot([0, 1], [0, 1])
+explore(lambda alpha: (also.set_ydata([alpha, 0]), draw(alpha))[1], fig=figs, name="needle",
+        caption="A caption.", alt="A line.", guess=guess, alpha=knob)"""
+EXERCISE = ":::{{exercise}} Easy, 5 minutes: count\n:label: ex-{name}\n\nHow many?\n:::"
+SHORT = {"one": "The first", "two": "The second"}
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    book = new_book(tmp_path_factory.mktemp("memory") / "book")
+    write_book(book, front=["1 + 1"], one=[SET_UP, FIGURE], two=["1 + 1"], plain=["1 + 1"])
+    for name, short in SHORT.items():
+        path = book / "book" / f"{name}.ipynb"
+        notebook = nbformat.read(path, as_version=4)
+        notebook.cells[0].metadata["chapter"] = {"short": short, "minutes": [1, 1]}
+        notebook.cells[0].source = f"# What {name} says at length"
+        long = "\n\n".join([EXERCISE.format(name=name), *["a line of words"] * 80])
+        notebook.cells.append(nbformat.v4.new_markdown_cell(long, id="long"))
+        nbformat.write(notebook, path)
+    status, said = build(book)
+    assert status == 0, said
+    return book / "_build" / "html"
+
+
+@pytest.fixture
+def visit(browser, html):
+    """visit("one"): a tab of one reader, whose browser keeps what it keeps."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+
+    def visit_it(page):
+        tab = context.new_page()
+        tab.goto((html / "book" / f"{page}.html").as_uri())
+        return tab
+
+    yield visit_it
+    context.close()
+
+
+def sidebar(tab):
+    return [words.strip() for words in tab.locator(".bd-links a").all_inner_texts()]
+
+
+def to_the_end(tab):
+    tab.evaluate("scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
+    tab.wait_for_timeout(300)
+
+
+def test_the_sidebar_has_short_names_with_numbers_and_the_page_its_title(visit):
+    tab = visit("one")
+    assert sidebar(tab) == ["A page", "1.1 The first", "1.2 The second", "A page", "The end"]
+    assert tab.locator(".bd-links .caption-text").inner_text() == "1 A part"
+    assert tab.locator("article h1").inner_text().startswith("What one says at length")
+    assert tab.title().startswith("What one says at length")
+
+
+def test_a_new_reader_is_told_nothing(visit):
+    assert visit("two").locator(".memory").is_hidden()
+
+
+def test_a_chapter_is_read_when_its_end_was_seen(visit):
+    tab = visit("one")
+    tab.wait_for_timeout(300)
+    assert "✓" not in "".join(sidebar(tab))
+    to_the_end(tab)
+    later = visit("two")
+    assert sidebar(later)[1:3] == ["1.1 The first ✓", "1.2 The second"]
+    assert later.locator(".memory-read").get_attribute("aria-label") == "read"
+    assert "1 chapter read." in later.locator(".memory").inner_text()
+    assert "Go on with 1.2 The second." in visit("front").locator(".memory").inner_text()
+
+
+def test_a_page_that_is_no_chapter_is_not_counted(visit):
+    to_the_end(visit("plain"))
+    assert visit("one").locator(".memory").is_hidden()
+
+
+def test_guesses_and_exercises_are_counted_and_forgotten_at_a_press(visit):
+    tab = visit("one")
+    tab.locator(".live-option").first.click()
+    tab.get_by_label("I have done this one").check()
+    assert "1 guess made, 1 exercise done." in tab.locator(".memory").inner_text()
+    tab = visit("one")
+    assert tab.get_by_label("I have done this one").is_checked()
+    tab.get_by_role("button", name="Forget it").click()
+    assert tab.locator(".memory").is_hidden()
+    assert not tab.get_by_label("I have done this one").is_checked()
+    again = visit("one")
+    assert again.locator(".live-option").count() == 2 and again.locator(".memory").is_hidden()
+
+
+def test_a_page_loads_what_it_uses(visit):
+    def files(page):
+        assets = "[...document.querySelectorAll('head link[href], script[src]')]"
+        return visit(page).evaluate(f"{assets}.map(one => one.href || one.src).join(' ')")
+
+    with_figure, plain = files("one"), files("plain")
+    for name in light.NEEDS:
+        assert name not in plain or name in ("copybutton", "clipboard"), name
+    assert "explore.js" in with_figure and "exercise.css" in with_figure
+    assert "logo_colab" not in visit("one").content()
