@@ -174,7 +174,7 @@ ROWS = {  # page: id, ref, label on the page (none: the id), public helper, stat
     ),
     "after/two_fates": (
         ("fates-layer", "ours", "one-fate", "scale_layers", "ours",
-         "With a step for each layer a factor for a whole layer leaves each whole number as it was."),
+         "With a step for each layer, a factor for a layer leaves each whole number as it was."),
         ("fates-unit", "ours", "one-fate", "scale_units", "ours",
          "From a known factor on one unit on, all scores are zero in b bits, at every input."),
         ("fates-equal", "Nagel et al.", "equal-ranges", "scale_units", "checked",
@@ -182,9 +182,9 @@ ROWS = {  # page: id, ref, label on the page (none: the id), public helper, stat
         ("fates-one-twin", "ours", "one-twin", "scale_units", "ours",
          "All twins equalize to the same weights, and none has a smaller product of ranges."),
         ("fates-noise", "ours", "step-noise", "layer_traces", "ours",
-         "While it is small, rounding raises the loss by Σ s² t / 24, step s and trace t of a layer."),
+         "Small rounding raises the loss by Σ s² t / 24, with step s and trace t of a layer."),
         ("fates-three", "ours", "three-twins", "scale_units", "ours",
-         "Least squares, flattest and equal ranges: each is lowest in its own ruler along its orbit."),
+         "Smallest weights, flattest, equal ranges: each is lowest on the orbit in its own ruler."),
     ),
     "after/theorem_as_algorithm": (
         ("one-basis", "ours", "", "curvature_sweep", "ours",
