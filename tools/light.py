@@ -4,6 +4,7 @@ Each line below names a part of a file's name and what stands in the body of a p
 """
 
 import re
+from pathlib import Path
 
 NEEDS = {
     "togglebutton": r'class="[^"]*\b(toggle|dropdown)\b',
@@ -16,11 +17,16 @@ NEEDS = {
     "copybutton": "<pre>",
     "clipboard": "<pre>",
     "explore.js": r'class="live"',
+    "sphinx_highlight": r'id="search-results"',
+    "translations": r'id="search-results"',
+    "doctools": r'id="search-results"',
 }
+COMMENT = re.compile(r"/\*.*?\*/\s*", re.S)
 
 
 def setup(app):
     app.connect("html-page-context", drop_unused, priority=1000)
+    app.connect("build-finished", drop_comments)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -35,3 +41,10 @@ def is_used(asset, body):
     """Does a page with this `body` need the file that `asset` names?"""
     needs = [mark for name, mark in NEEDS.items() if name in asset]
     return all(re.search(mark, body) for mark in needs)
+
+
+def drop_comments(app, error):
+    """Styles as they are read by a browser: 200 lines of comment are for those who write them."""
+    if error is None and app.builder.format == "html":
+        for path in (Path(app.outdir) / "_static").rglob("*.css"):
+            path.write_text(COMMENT.sub("", path.read_text("utf-8")), "utf-8")
