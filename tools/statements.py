@@ -202,6 +202,14 @@ ROWS = {  # page: id, ref, label on the page (none: the id), public helper, stat
         ("real-transformer", "ours", "real", "find_symmetries", "ours",
          "In a transformer block gain, values and ReLU layer take a factor, and λ_max moves."),
     ),
+    "after/what_to_report": (
+        ("plot-units", "ours", "plots", "scale_units", "ours",
+         "Along |θ| ⊙ ξ the loss is one curve for all twins, with one factor a unit."),
+        ("pac-bayes-carried", "ours", "bound", "unit_scaling", "ours",
+         "With prior and posterior carried along, no term of a PAC-Bayes bound changes."),
+        ("stable-function", "Liang et al.", "", "scale_units", "checked",
+         "At a two-layer minimum without loss no twin has λ_max below 1 + 2 ∫|f″| g."),
+    ),
 }
 # fmt: on
 STATEMENTS = tuple(
