@@ -172,6 +172,18 @@ ROWS = {  # page: id, ref, label on the page (none: the id), public helper, stat
         ("section-6", "Section 6", "", "alpha_scale", "checked",
          "Which of two minima is flatter can be turned around, and no prediction changes."),
     ),
+    "after/the_exponent_survives": (
+        ("learning-coefficient", "Watanabe", "", "volume_flatness", "checked",
+         "In a small window the volume below ε goes like c ε^λ (ln 1/ε)^(m−1)."),
+        ("exponent-shift", "ours", "parallel-shift", "alpha_scale", "ours",
+         "T_α multiplies the volume below every ε by α^(n₁−n₂), so the exponent stays."),
+        ("exponent-coordinates", "Section 5.1", "smooth-coordinates", "radial_power", "checked",
+         "Coordinates that are smooth both ways keep λ and m."),
+        ("exponent-hessian", "ours", "clean-minimum", "dense_hessian", "checked",
+         "At a clean minimum λ is rank H / 2, and H stands in the constant, as 1/√pdet H."),
+        ("carried-noise", "ours", "carried-noise", "alpha_scale", "ours",
+         "With noise in units of each layer the chain at T_α θ is the image of that at θ."),
+    ),
     "after/two_fates": (
         ("fates-layer", "ours", "one-fate", "scale_layers", "ours",
          "With a step for each layer, a factor for a layer leaves each whole number as it was."),
