@@ -174,6 +174,12 @@ ROWS = {  # page: id, ref, label on the page (none: the id), public helper, stat
         ("section-6", "Section 6", "", "alpha_scale", "checked",
          "Which of two minima is flatter can be turned around, and no prediction changes."),
     ),
+    "after/who_moves": (
+        ("step-identity", "ours", "", "gradient", "ours",
+         "A step of descent moves ‖θ₁‖² − ‖θ₂‖² by η²(‖g₁‖² − ‖g₂‖²), decay times (1 − 2ημ)²."),
+        ("asam-push", "ours", "uphill-first", "adaptive_step", "ours",
+         "What ASAM's step adds to the imbalance, to first order in η, is the same at each twin."),
+    ),
     "after/the_exponent_survives": (
         ("learning-coefficient", "Watanabe", "", "volume_flatness", "checked",
          "In a small window the volume below ε goes like c ε^λ (ln 1/ε)^(m−1)."),
