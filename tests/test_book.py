@@ -113,6 +113,16 @@ def test_what_cannot_be_installed_is_said_with_pips_last_words(checkout):
     assert said.splitlines()[-1] == last
 
 
+def test_another_folders_environment_behind_a_link_is_never_emptied(monkeypatch, tmp_path):
+    theirs = tmp_path / "theirs"
+    (theirs / "lib").mkdir(parents=True)
+    (tmp_path / ".venv").symlink_to(theirs)
+    monkeypatch.setattr(environment, "HOME", tmp_path / ".venv")
+    with pytest.raises(SystemExit, match="theirs, which belongs to another folder and would be"):
+        environment.make()
+    assert (theirs / "lib").exists()
+
+
 def test_an_environment_of_another_python_or_without_a_word_is_none_of_ours(monkeypatch, tmp_path):
     monkeypatch.setattr(environment, "READY", tmp_path / ".ready")
     monkeypatch.setattr(environment, "PYTHON", tmp_path)

@@ -41,6 +41,11 @@ OFFLINE = (
     "try again when it does; after that the book builds without. Whole log: {log}"
 )
 
+LINKED = (
+    ".venv is a link to {place}, which belongs to another folder and would be emptied: "
+    "remove the link, and an environment is made here."
+)
+
 
 def variables(**more):
     """The shell's variables, less those that would lead Python or pip astray, and `more`."""
@@ -113,6 +118,8 @@ def wanted(name):
 
 def make():
     """A bare environment in .venv, in place of the one there; its stamp."""
+    if HOME.is_symlink():
+        raise SystemExit(LINKED.format(place=HOME.resolve()))
     command = [sys.executable, "-m", "venv", "--clear", HOME]
     status, said = console.follow(command, variables())
     if status:
