@@ -86,6 +86,15 @@ def test_dtype_and_device_are_kept(dtype, device):
         assert (value.dtype, value.device.type, value.ndim) == (dtype, device, 0)
 
 
+@pytest.mark.parametrize("make", [squared_error, cross_entropy])
+def test_the_data_follow_the_weights_to_where_they_lie(make):
+    drawn = init_net([3, 4, 2], generator=torch.Generator().manual_seed(0))
+    params = {name: block.to("meta") for name, block in drawn.items()}
+    X = torch.ones(5, 3, dtype=torch.float64)
+    y = X[:, :2] if make is squared_error else torch.zeros(5, dtype=torch.int64)
+    assert make(relu_net, X, y)(params).device.type == "meta"
+
+
 def test_cross_entropy_falls_for_ever_on_separated_data_but_not_with_smoothing():
     X = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
     y = torch.tensor([0, 1])

@@ -53,6 +53,7 @@ def test_perturb_moves_along_v_and_keeps_dtype_and_device(dtype, device):
     v = torch.arange(9.0).to(device, dtype)
     moved = P.perturb(params, v, 0.5)
     assert torch.equal(P.flatten(moved), P.flatten(params) + 0.5 * v)
+    assert torch.equal(P.flatten(P.perturb(params, v)), P.flatten(params) + v)
     assert all(b.dtype == dtype and b.device == v.device for b in moved.values())
     assert torch.equal(params["theta1"].cpu(), TWO["theta1"].to(dtype))  # the old ones stay
 
