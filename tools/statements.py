@@ -174,6 +174,14 @@ ROWS = {  # page: id, ref, label on the page (none: the id), public helper, stat
         ("section-6", "Section 6", "", "alpha_scale", "checked",
          "Which of two minima is flatter can be turned around, and no prediction changes."),
     ),
+    "after/scoreboard": (
+        ("scoreboard-lamps", "ours", "scoreboard", "adaptive_sharpness", "ours",
+         "Thirteen rulers against twelve maps: which stay and which move, at random weights."),
+        ("ruler-survives", "ours", "survives", "scaled_spectral_norm", "ours",
+         "The eigenvalues of UH stay under θ ↦ Sθ where U(Sθ) = S U(θ) Sᵀ."),
+        ("full-invariance", "ours", "no-information", "gauss_newton_operator", "ours",
+         "At an exact fit F⁺H has eigenvalues one and zero at every twin; its trace is rank F."),
+    ),
     "after/who_moves": (
         ("step-identity", "ours", "", "gradient", "ours",
          "A step of descent moves ‖θ₁‖² − ‖θ₂‖² by η²(‖g₁‖² − ‖g₂‖²), decay times (1 − 2ημ)²."),
