@@ -21,6 +21,7 @@ GROUPS = {
     "nets._losses": ("squared_error", "cross_entropy", "accuracy", "predictions"),
     "nets._loader": ("LoaderLoss", "over_loader"),
     "nets._train": ("Trained", "descend", "bar"),
+    "nets._many": ("Many", "train_many"),
     # maps that keep the function, and maps that change the coordinates
     "maps._symmetry": (
         *("alpha_scale", "scale_layers", "scale_units"),

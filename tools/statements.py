@@ -218,6 +218,12 @@ ROWS = {  # page: id, ref, label on the page (none: the id), public helper, stat
         ("one-basis", "ours", "", "curvature_sweep", "ours",
          "A basis cut at the borders of the layers gives λ_max at T_α θ for every α."),
     ),
+    "after/does_it_predict": (
+        ("order-at-will", "ours", "", "alpha_scale", "ours",
+         "One α a network gives it any trace above its floor: any order above the largest floor."),
+        ("sign-error", "ours", "", "train_many", "ours",
+         "Each ruler measured orders half of the pairs wrongly in some environment, or more."),
+    ),
     "after/how_many_knobs": (
         ("knobs-count", "ours", "taps", "find_symmetries", "ours",
          "3w knobs a stage of a ResNet, 2d + 3gs/2 + m a Llama block: the nullity of J diag θ."),
