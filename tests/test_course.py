@@ -66,7 +66,7 @@ SLIPS = {
     ),
     "points of the course that do not add up": (
         setting(lambda raw: raw, "points", 90),
-        "my.yml has 90 points, and its homework and the rest add up to 100.",
+        "my.yml has 90 points, and its homework and the rest add up to 120.",
     ),
     "a judged exercise for otter": (
         setting(lambda raw: task(raw, 7, 1), "marked", "by otter"),
@@ -162,7 +162,7 @@ def test_the_course_of_the_book_says_what_it_sets(book):
     (darts,) = first.homework.by("otter")
     assert (darts.label, darts.points, darts.chapter) == ("ex-volume-darts", 4, "meaning/volume")
     assert (first.homework.name, first.homework.due, first.homework.points) == ("hw1", 8, 9)
-    assert found.also == (("Measure your own network", 36, 20),)
+    assert found.also == (("Measure your own network", 43, 20),)
 
 
 def test_a_week_is_its_meetings_their_reading_and_what_they_set(book):

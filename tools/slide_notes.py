@@ -13,7 +13,7 @@ from tools.plain import Here, plain
 
 MARKS = re.compile(r"^<!-- /?instructor -->\n", re.M)
 ITEM = re.compile(r"^: (?=\*\d+ minutes\.\*|\*Homework:\*)", re.M)
-PLAN = "(four-weeks)="
+PLAN = "(six-weeks)="
 
 
 class Notes:
