@@ -32,6 +32,7 @@ from helpers import (
 )
 from helpers.measures import _graph
 from helpers.measures import _products as products
+from helpers.measures._curvature import first_guess
 
 
 def forward_over_reverse(case):
@@ -257,6 +258,33 @@ def test_impossible_requests_are_refused(k, tol):
     case = build([1, 3, 1], 0)
     with pytest.raises(ValueError, match=r"needs 1 <= k <= 6 and tol > 0, got k="):
         top_eigenvalues(case.loss, case.params, k, tol=tol)
+
+
+def test_the_dice_are_those_that_are_handed_in():
+    case = build([3, 4, 2], 0)
+    asked = (
+        lambda g: trace(case.loss, case.params, samples=3, generator=g).value,
+        lambda g: float(top_eigenvalues(case.loss, case.params, tol=1, generator=g).values[0]),
+        lambda g: spectral_norm(case.loss, case.params, tol=1, generator=g),
+    )
+    for ask in asked:
+        first, again, other = (ask(torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+        assert first == again != other
+        assert ask(None) == ask(torch.Generator().manual_seed(0))
+
+
+def test_a_first_guess_has_a_tenth_of_noise_beside_its_direction():
+    v, generator = torch.arange(1.0, 9.0).double(), torch.Generator().manual_seed(0)
+    noise = first_guess(v, generator) - v / v.norm()
+    assert float(noise.norm()) == pytest.approx(0.1, rel=1e-6)
+    assert float(first_guess(0 * v, generator).norm()) == pytest.approx(0.1, rel=1e-6)
+
+
+def test_one_eigenvalue_is_asked_for_with_three_hundred_products_at_most():
+    scale = torch.linspace(1, 2, 400, dtype=torch.float64)
+    bowl = lambda params: (scale * params["x"] ** 2).sum() / 2  # noqa: E731
+    eigen = top_eigenvalues(bowl, {"x": torch.ones(400, dtype=torch.float64)}, tol=1e-300)
+    assert (len(eigen.values), eigen.products, eigen.converged) == (1, 300, False)
 
 
 def test_one_sample_is_refused():

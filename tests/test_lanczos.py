@@ -13,7 +13,7 @@ from random_nets import DEVICES, law, off
 from scipy.sparse.linalg import eigsh
 
 from helpers import lanczos
-from helpers.measures._lanczos import krylov, relative
+from helpers.measures._lanczos import krylov, relative, seen
 
 
 def matrix(eigenvalues, seed, device="cpu", dtype=torch.float64):
@@ -128,6 +128,44 @@ def test_an_exhausted_krylov_space_is_left_by_a_new_direction():
     H = torch.diag(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
     start = torch.tensor([1.0, 0, 0], dtype=torch.float64)
     assert lanczos(lambda v: H @ v, start, 3).values.tolist() == pytest.approx([3, 2, 1])
+
+
+def test_where_the_space_is_exhausted_nothing_sticks_out_of_it():
+    generator = torch.Generator().manual_seed(3)
+    J = torch.randn(3, 60, generator=generator, dtype=torch.float64)
+    start = torch.randn(60, generator=generator, dtype=torch.float64)
+    steps = [outside[-1] for _, _, outside in krylov(lambda v: J.T @ (J @ v), start, 8)]
+    assert [m for m, rest in enumerate(steps, 1) if rest == 0] == [4, 5, 6, 7, 8]
+
+
+SEEN = [  # off, steps, goal, whether a random start would have shown it
+    (0.0, 1, 5.0, True),  # the value is exact
+    (1.0, 1, 9.0, False),
+    (1e-9, 2, 1.0, False),  # after two steps a small residual is chance
+    (1e-9, 3, 1.0, True),
+    (1e-4, 3, 1.0, True),  # known to tol, exactly
+    (1.1e-4, 3, 1.0, False),
+    (0.09, 3, 2.0, True),  # known to a tenth of what it lies below the goal
+    (0.5, 3, 2.0, False),
+    (0.5, 10, 2.0, False),  # 2 · 9 · acosh(√(2/1.5)) is 9.9, and log(400 · 100) is 10.6
+    (0.5, 11, 2.0, True),
+    (0.5, 11, 1.4, False),  # below the largest that may be there, however many steps
+]
+
+
+@pytest.mark.parametrize(("off", "steps", "goal", "shown"), SEEN)
+def test_a_start_would_show_what_it_knows_or_what_outgrows_the_rest(off, steps, goal, shown):
+    values, by = torch.tensor([-0.5, 1.0, 0.2]), lambda values: values
+    assert seen(values, off, steps, 100, torch.tensor(goal), by, 1e-4) is shown
+
+
+def test_the_second_start_is_drawn_without_the_dice_of_others():
+    H, start = matrix([5.0, 5.0, *np.linspace(0, 4, 40).tolist()], 1)
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        found.append(lanczos(lambda v: H @ v, start, 2))
+    assert torch.equal(found[0].vectors, found[1].vectors)
 
 
 def test_the_zero_matrix_has_zero_eigenvalues():
