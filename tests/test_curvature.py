@@ -287,6 +287,15 @@ def test_one_eigenvalue_is_asked_for_with_three_hundred_products_at_most():
     assert (len(eigen.values), eigen.products, eigen.converged) == (1, 300, False)
 
 
+def test_a_smaller_tolerance_is_met_and_costs_more_products():
+    scale = torch.linspace(0, 1, 60, dtype=torch.float64)
+    bowl = lambda params: (scale * params["x"] ** 2).sum() / 2  # noqa: E731
+    params = {"x": torch.ones(60, dtype=torch.float64)}
+    loose, usual, tight = (top_eigenvalues(bowl, params, tol=tol) for tol in (1e-1, 1e-4, 1e-9))
+    assert loose.products < usual.products < tight.products
+    assert float(tight.residuals[0]) <= 1e-9 * float(tight.values[0])
+
+
 def test_one_sample_is_refused():
     case = build([1, 3, 1], 0)
     with pytest.raises(ValueError, match="trace needs samples >= 2, got 1: one has no spread"):

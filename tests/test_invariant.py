@@ -248,12 +248,25 @@ def test_bad_input_is_a_sentence():
         path_norm(broken)
     with pytest.raises(ValueError, match="fisher_rao_norm needs finite parameters, got 2"):
         fisher_rao_norm(case.f, broken, case.X)
-    for rho, eta in ((0, 0), (-1, 0), (1, -1), (math.inf, 0)):
+    filters = {"0.weight": torch.ones(2, 1, 3, 3), "1.weight": torch.ones(2, 2)}
+    with pytest.raises(ValueError, match="relative_flatness needs a weight matrix among 0.weight,"):
+        relative_flatness(case.loss, filters, "0.weight")
+    for rho, eta in ((0, 0), (-1, 0), (1, -1), (math.inf, 0), (1, math.inf)):
         with pytest.raises(ValueError, match="adaptive_step needs rho > 0 and eta >= 0, got"):
             adaptive_step(case.loss, case.params, rho, eta=eta)
     minimum = build([2, 2, 1], 0)
     with pytest.raises(ValueError, match="adaptive_step needs a slope, got ‖T∇L‖ = 0"):
         adaptive_step(minimum.loss, minimum.params, 0.1)
+
+
+def test_its_own_dice_are_thrown_and_nobody_elses():
+    case = build([4, 3, 2], 0)
+    ones = {name: torch.ones_like(block) for name, block in case.params.items()}
+    found = set()
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        found.add(scaled_spectral_norm(case.loss, case.params, ones, tol=0.5))
+    assert len(found) == 1
 
 
 def test_no_convergence_is_said(monkeypatch):

@@ -177,6 +177,49 @@ def test_both_precisions_on_every_device(dtype, device):
     assert one.value == pytest.approx(two.value, rel=1e-3)
 
 
+def test_a_cells_centre_lies_half_a_step_from_its_edge_in_full_precision():
+    loss, params = bowl([1.0, 1.0])
+    window = (torch.tensor([-1.0, -1.0]), torch.tensor([0.5, 3.0]))
+    found = volume_flatness(loss, params, 0.1, window=window, points=7)
+    for axis, high in zip(found.axes, (0.5, 3.0)):
+        edges = np.linspace(-1, high, 8)
+        assert np.abs(axis - (edges[1:] + edges[:-1]) / 2).max() < 1e-15
+
+
+@pytest.mark.parametrize(("high", "cut"), [(1.0, True), (1.2, False), (2.0, False)])
+def test_a_set_is_cut_if_it_has_the_last_cell_and_not_if_it_has_the_last_but_one(high, cut):
+    loss, params = bowl([1.0])  # low where |w| < 1; ten cells from −2 to `high`
+    assert volume_flatness(loss, params, 0.5, window=(-2.0, high), points=10).cut is cut
+
+
+def test_every_ray_ends_at_the_edge_of_a_ball_to_rounding():
+    loss, params = bowl([1.0] * 10)
+    ball = visible_volume(loss, params, 0.5, radius=2.0, samples=2)
+    assert ball.value == pytest.approx(math.pi**5 / math.factorial(5), rel=1e-10)
+    assert ball.standard_error < 1e-9
+
+
+def test_rays_go_where_the_dice_that_are_handed_in_say():
+    loss, params = bowl([1.0, 9.0])
+    dice = lambda seed: torch.Generator().manual_seed(seed)  # noqa: E731
+    one, again, other = (
+        visible_volume(loss, params, 0.5, radius=2.0, samples=5, generator=dice(seed)).value
+        for seed in (1, 1, 2)
+    )
+    assert one == again != other
+    assert visible_volume(loss, params, 0.5, radius=2.0, samples=5).value == pytest.approx(
+        visible_volume(loss, params, 0.5, radius=2.0, samples=5, generator=dice(0)).value
+    )
+
+
+def test_a_wall_thinner_than_one_of_sixty_four_steps_may_be_missed():
+    wall = lambda p: ((p["w"].abs() - 1 / 65).abs() < 1e-4).double().sum()  # noqa: E731
+    theta = {"w": torch.zeros(1, dtype=torch.float64)}
+    assert visible_volume(wall, theta, 0.5, radius=1.0, samples=2).value == pytest.approx(2)
+    found = visible_volume(wall, theta, 0.5, radius=1.0, samples=2, scan=65)
+    assert found.value == pytest.approx(2 * (1 / 65 - 1e-4))
+
+
 def test_theta_itself_always_counts():
     loss, params = bowl([1e6, 1e6])  # far narrower than a cell
     assert volume_flatness(loss, params, 0.1, window=1.0, points=10).inside.sum() == 1
