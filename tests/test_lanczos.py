@@ -97,6 +97,16 @@ def test_each_eigenvalue_comes_as_often_as_it_is_repeated(dtype, seed, data):
     assert off(eigen.vectors.T @ eigen.vectors, torch.eye(k)) < 1e-4
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_the_last_of_the_wanted_ones_comes_twice_though_the_first_are_far_above_it(seed):
+    """A second start has to show a 1 that is hidden close above the bulk, not a 5."""
+    wanted = [5.0, 4.0, 1.0, 1.0]
+    H, start = matrix([*wanted, 0.97, *np.linspace(0, 0.95, 120).tolist()], seed)
+    eigen = lanczos(lambda v: H @ v, start, 4, tol=1e-3)
+    assert eigen.converged
+    assert eigen.values.tolist() == pytest.approx(wanted, abs=2e-3)
+
+
 def test_without_products_for_a_second_look_nothing_is_said_to_have_converged():
     H, start = matrix([5.0, 5.0, 5.0, 3.0, *np.linspace(0, 1, 60).tolist()], 1)
     short = lanczos(lambda v: H @ v, start, 2, max_products=12)
