@@ -23,6 +23,7 @@ from helpers import (
     hs_box,
     hs_description_length,
     net,
+    perturb,
     predicted_eps_sharpness,
     relu_net,
     spectral_norm,
@@ -213,6 +214,35 @@ def test_where_v_is_zero_there_is_no_loss_and_the_search_goes_past_it(length):
     t = torch.linspace(-half, half, 20_001, dtype=torch.float64) + math.atan2(0.6, 0.8)
     scan = (X @ (torch.stack([t.cos(), t.sin()]) - w)).square().mean(0).max() / 2
     assert found == pytest.approx(float(scan), rel=1e-4)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_it_sets_out_in_two_opposite_directions(side):
+    """Two slopes, one four times as steep: from the end of the other no step leads there."""
+    loss = lambda p: (p["w"].square() * (2.5 + 1.5 * side * p["w"].sign())).sum()  # noqa: E731
+    params = {"w": torch.zeros(1, dtype=torch.float64)}
+    assert eps_sharpness(loss, params, 0.5).rise == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("slope", "refused"), [(0.04, False), (0.06, True), (0.5, True)])
+def test_a_slope_may_be_a_tenth_of_the_rise_over_the_radius(slope, refused):
+    loss = lambda p: (1 + slope * p["w"] + p["w"].square() / 2).sum()  # noqa: E731
+    params = {"w": torch.zeros(1, dtype=torch.float64)}  # over 1 the curvature lifts it by 1/2
+    if refused:
+        with pytest.raises(ValueError, match="needs a critical point, got ‖∇L‖"):
+            predicted_eps_sharpness(loss, params, 1.0)
+    else:
+        assert predicted_eps_sharpness(loss, params, 1.0) == pytest.approx(1 / 4)
+
+
+def test_towards_a_dead_layer_the_others_stand_still():
+    case = build([3, 4, 1], 0)
+    straight = eps_sharpness(case.loss, case.params, 1e3, steps=0)
+    dead = [case.loss({**case.params, name: 0 * case.params[name]}) for name in case.params]
+    random = torch.randn(16, generator=torch.Generator().manual_seed(0)).double()
+    ends = [perturb(case.params, sign * random) for sign in (1, -1)]
+    highest = max(float(value) for value in [*dead, *map(case.loss, ends)])
+    assert straight.rise == pytest.approx(highest, rel=1e-12)
 
 
 def test_starts_longer_than_the_radius_are_shortened_and_short_ones_kept():

@@ -268,6 +268,22 @@ def test_no_more_products_than_allowed(most):
     assert sweep.products == len(sweep.basis) == most
 
 
+def test_the_dice_are_those_that_are_handed_in():
+    loss, params = small_net()
+    dice = (None, 0, 1, 1)
+    default, zero, one, again = (
+        curvature_sweep(
+            *(loss, params, EXPONENTS, AMOUNTS),
+            tol=1.0,
+            generator=None if seed is None else torch.Generator().manual_seed(seed),
+        ).values
+        for seed in dice
+    )
+    assert torch.equal(zero, default)
+    assert torch.equal(one, again)
+    assert not torch.equal(one, zero)
+
+
 def test_a_loose_tolerance_is_a_tolerance_all_the_same():
     loss, params = small_net()
     sweep = curvature_sweep(loss, params, EXPONENTS, AMOUNTS, tol=1e4)
