@@ -17,6 +17,7 @@ GROUPS = {
     "nets._data": ("Data", "teacher_student", "two_moons", "digits", "mnist1d"),
     "nets._files": ("mnist", "cifar10", "mnist_on_disk", "cifar10_on_disk"),
     "nets._nets": ("net", "relu_net", "init_net", "ACTIVATIONS", "is_positively_homogeneous"),
+    "nets._called": (),
     "nets._modules": ("functional",),
     "nets._losses": ("squared_error", "cross_entropy", "accuracy", "predictions"),
     "nets._loader": ("LoaderLoss", "over_loader"),

@@ -254,6 +254,84 @@ def test_what_does_not_run_is_one_sentence(module, x):
     assert "\n" not in str(caught.value)
 
 
+def reasons(module, x):
+    return {refusal.up: refusal.reason for refusal in find_symmetries(module, x).refused}
+
+
+def test_what_forward_writes_over_is_said_to_be_so():
+    tokens = torch.tensor([[0, 1, 4]])
+    made = Net(lambda m, x: m.b(m.table(x).flatten(1)), b=linear(9, 2))
+    made.table = nn.Embedding(5, 3, max_norm=1.0)
+    assert (
+        reasons(made, tokens)["table"]
+        == "the forward at table changes it in place, as max_norm does"
+    )
+    made = weight_set_in_forward()
+    assert "changes it in place" in reasons(made, torch.randn(4, 3))["up"]
+
+
+def test_a_layer_at_two_places_is_left_as_it_was():
+    made = Net(lambda m, x: m.b(torch.relu(m.a(x))), a=nn.Linear(3, 3))
+    made.b, before = made.a, made.a.weight
+    copy = before.detach().clone()
+    assert find_symmetries(made, torch.randn(4, 3)).dim == 0
+    assert made.a.weight is before and torch.equal(before, copy)
+
+
+class Told(nn.Module):
+    """A distribution comes out, or something that nobody can look into."""
+
+    def __init__(self, box):
+        super().__init__()
+        self.a, self.mean, self.box = nn.Linear(3, 4), nn.Linear(4, 2), box
+
+    def forward(self, x):
+        return self.box(self.mean(torch.relu(self.a(x))))
+
+
+def test_what_a_distribution_holds_is_a_prediction():
+    told = Told(lambda z: torch.distributions.Independent(torch.distributions.Normal(z, 1.0), 1))
+    found = find_symmetries(told, torch.randn(5, 3))
+    assert found.dim == 4 and [s.up for s in found.found] == ["a"]
+    assert [r.reason[:10] for r in found.refused] == ["its factor"]
+
+
+def test_a_module_that_gives_no_tensor_is_refused():
+    with pytest.raises(ValueError, match="got Told: function, which holds no tensor, comes out"):
+        find_symmetries(Told(lambda z: lambda: z), torch.randn(5, 3))
+
+
+def test_a_factor_of_complex_weights_is_found():
+    made = Net(lambda m, x: m.b((x.to(m.w.dtype) @ m.w).abs()), b=nn.Linear(4, 2))
+    made.w = nn.Parameter(torch.randn(3, 4, dtype=torch.complex64))
+    assert find_symmetries(made, torch.randn(5, 3)).dim == 4
+
+
+def test_an_expert_that_no_row_reaches_is_no_obstacle():
+    def run(m, x):
+        out = torch.zeros(len(x), 2, dtype=x.dtype)
+        for expert, rows in zip(m.experts, (x[:, 0] > -9, x[:, 0] < -9)):
+            (rows,) = torch.where(rows)
+            out.index_add_(0, rows, expert(x[rows]))
+        return out
+
+    expert = lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))  # noqa: E731
+    made = Net(run, experts=nn.ModuleList([expert(), expert()]))
+    found = find_symmetries(made, torch.randn(4, 3))
+    assert [s.up for s in found.found] == ["experts.0.0"]
+    assert {"experts.1.0", "experts.1.2"} <= {refusal.up for refusal in found.refused}
+
+
+@pytest.mark.skipif(not hasattr(torch.compiler, "set_stance"), reason="torch before 2.6")
+def test_what_was_compiled_is_followed_without_a_warning():
+    def never(graph, inputs):
+        raise AssertionError("compiled")
+
+    module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    found = find_symmetries(torch.compile(module, backend=never), torch.randn(4, 3))
+    assert [s.up for s in found.found] == ["_orig_mod.0"] and found.dim == 4
+
+
 def test_a_call_without_an_input_says_what_is_new():
     with pytest.raises((ValueError, TypeError), match="input"):
         find_symmetries(nn.Linear(3, 2))

@@ -5,6 +5,7 @@ before and after, bit by bit; the same step written in plain operations.
 """
 
 import random
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -74,12 +75,30 @@ class Attention(nn.Module):
 
 
 class Bag(nn.Module):
-    def __init__(self):
+    def __init__(self, **options):
         super().__init__()
-        self.table = nn.Embedding(5, 3, padding_idx=2)
+        self.table = nn.Embedding(5, 3, **options)
 
     def forward(self, x):
         return self.table(x.round().long().clamp(0, 4))
+
+
+class Towers(nn.Module):
+    """One layer at two places, and a weight of it at a third: twins that agree."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 2))
+        self.b, self.back = self.a, nn.Linear(2, 2)
+        self.back.weight = self.a[2].weight
+
+    def forward(self, x):
+        u, v = self.a(x[:, 0]), self.back(self.b(x[:, 1]))
+        return F.cosine_similarity(u, v)[:, None]
+
+
+def looked_up(**options):
+    return nn.Sequential(Bag(**options), nn.Flatten(), nn.Tanh(), nn.Linear(27, 1))
 
 
 STEPS = {
@@ -93,7 +112,10 @@ STEPS = {
         nn.TransformerEncoderLayer(3, 1, 2, dropout=0.0, activation="gelu", batch_first=True), 3
     ),
     "attention by hand": lambda: Head(Attention(True), 3),
-    "padding row": lambda: nn.Sequential(Bag(), nn.Flatten(), nn.Tanh(), nn.Linear(27, 1)),
+    "padding row": lambda: looked_up(padding_idx=2),
+    "slopes by frequency": lambda: looked_up(scale_grad_by_freq=True),
+    "sparse slopes": lambda: looked_up(sparse=True),
+    "one layer at two places": Towers,
     "hard sigmoid": lambda: Head(nn.Sequential(nn.Linear(3, 3), nn.Hardsigmoid()), 3),
     "recurrent": lambda: Head(nn.GRU(3, 2, batch_first=True), 2),
     "batch norm at work": lambda: nn.Sequential(
@@ -207,6 +229,7 @@ CHANGING = {
     ),
     "batch norm": lambda: nn.Sequential(nn.Conv1d(3, 3, 1), nn.BatchNorm1d(3)),
     "spectral norm": lambda: parametrizations.spectral_norm(nn.Linear(3, 2)),
+    "one layer at two places": Towers,
 }
 
 
@@ -221,7 +244,58 @@ def test_module_buffers_and_params_are_bit_for_bit_what_they_were(layer):
     assert torch.equal(x, normal(4, 3, 3))
     assert all(torch.equal(t, state[name]) for name, t in module.state_dict().items())
     assert all(torch.equal(t, given[name]) for name, t in params.items())
-    assert len(state) > len(given)  # there are buffers
+    assert all(type(p) is nn.Parameter for p in module.parameters())
+    assert len(state) > len(given)  # there are buffers, or a parameter with two names
+
+
+def test_arguments_and_keywords_reach_the_module_as_a_search_hands_them_over():
+    class Pair(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(3, 2).double()
+
+        def forward(self, u, v):
+            return self.a(u) @ self.a(2 * v).T
+
+    f, params = functional(module := Pair())
+    u, v = normal(4, 3), normal(5, 3, seed=1)
+    assert torch.equal(f(params, (u, v)), module(u, v))
+    assert torch.equal(f(params, {"v": v, "u": u}), module(u, v))
+
+
+def test_a_name_that_would_be_passed_over_is_refused():
+    f, params = functional(made(Towers))
+    for name in ("b.0.weight", "back.weight", "c"):
+        with pytest.raises(ValueError, match=f"needs the names that it gave, got {name}"):
+            f({**params, name: params["a.2.weight"]}, normal(4, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("wrap", "inside"),
+    [
+        (nn.DataParallel, "the module inside, module.module"),
+        (torch.jit.script, "the module that torch.jit was given"),
+    ],
+)
+def test_a_wrapping_that_hides_the_weights_is_refused_with_a_way_out(wrap, inside):
+    f, params = functional(wrap(nn.Linear(3, 2)))
+    with pytest.raises(ValueError, match=f"weights can be exchanged, got .*: give it {inside}"):
+        f(params, torch.randn(4, 3))
+
+
+@pytest.mark.skipif(not hasattr(torch.compiler, "set_stance"), reason="torch before 2.6")
+def test_what_was_compiled_is_measured_and_not_compiled_again():
+    def never(graph, inputs):
+        raise AssertionError("compiled")
+
+    plain = made(STEPS["recurrent"])
+    X, y = normal(5, 3, 3), normal(5, 1, seed=1)
+    f, params = functional(torch.compile(plain, backend=never))
+    tops = [
+        top_eigenvalues(squared_error(g, X, y), p, 2).values
+        for g, p in ((f, params), functional(plain))
+    ]
+    assert torch.equal(*tops)
 
 
 def test_a_step_that_changes_what_it_is_given_is_refused_by_name():
@@ -280,6 +354,42 @@ class Right(Wrong):
     @staticmethod
     def backward(ctx, g):
         return 3 * ctx.saved_tensors[0] ** 2 * g
+
+
+@dataclass
+class Answer:
+    logits: torch.Tensor
+
+
+class Quantized(nn.Module):
+    """Single precision only, and rounded: its slope is 0, and it says otherwise."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(3, 1)
+
+    def forward(self, x):
+        w = self.a.weight
+        if w.dtype != torch.float32:
+            raise RuntimeError("float32 only")
+        return F.linear(x, w + ((w * 8).round() / 8 - w).detach(), self.a.bias)
+
+
+def test_a_rounded_weight_is_found_out_in_single_precision_too():
+    torch.manual_seed(0)
+    f, params = functional(Quantized())
+    loss = squared_error(f, normal(30, 3).float(), normal(30, 1, seed=1).float())
+    with pytest.raises(ValueError, match="got a first derivative that differences contradict"):
+        top_eigenvalues(loss, {"a.weight": params["a.weight"]})
+
+
+@pytest.mark.parametrize("box", [Answer, lambda z: torch.distributions.Normal(z, 1.0)])
+def test_a_box_hides_no_wrong_derivative(box):
+    f, params = functional(Drawing(lambda z, m: box(Wrong.apply(z))))
+    inner = lambda out: out.logits if isinstance(out, Answer) else out.loc  # noqa: E731
+    loss = squared_error(lambda p, x: inner(f(p, x)), normal(5, 3), normal(5, 2))
+    with pytest.raises(ValueError, match="got a second derivative that differences contradict"):
+        dense_hessian(loss, params)
 
 
 LIES = {

@@ -66,10 +66,10 @@ class Equations:
 
     def alike(self, u: Tensor, dims: int | Sequence[int] | None = None, keepdim=False) -> Tensor:
         """Return the one label along `dims` (None or []: everywhere), and ask for it."""
-        if not u.ndim or not u.numel():
+        if not u.ndim:
             return u
         dims = [dims] if isinstance(dims, int) else list(dims or range(u.ndim))
-        one = u.amax(dims, keepdim=True)
+        one = u.amax(dims, keepdim=True) if u.numel() else u.sum(dims, keepdim=True) + ZERO
         self.equal(u, one)
         return one if keepdim else one.squeeze(dims)
 

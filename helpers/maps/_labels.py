@@ -7,18 +7,20 @@ reads may not be multiplied at all: a missing rule makes the group smaller, neve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from helpers.maps._group import ZERO, Equations, Part
+from helpers.nets._called import tensors
 from helpers.nets._params import Params
 
-ALWAYS = {"constant_pad_nd", "zeros_like", "new_zeros", "cat", "stack", "copy"}  # may bring ZERO
+ALWAYS = {"constant_pad_nd", "cat", "stack", "copy"}  # may bring ZERO
+SHAPED = re.compile("^new_|_like$")  # reads a tensor's shape alone
 NONE = torch.tensor(0)
 
 
@@ -33,10 +35,10 @@ class Labels(Equations, TorchDispatchMode):
         self.widths = {_key(p): p.element_size() for p in params.values()}
         self.kept, self.made = [], set()  # all memory, so no address is used twice; constants
         self.owned = {*self.parts}
-        self.varies = self.owned | {_key(t) for t in _tensors(x)}  # with the weights or the input
+        self.varies = self.owned | {_key(t) for t in tensors(x)}  # with the weights or the input
         self.originals = {_key(p): name for name, p in originals.items()}
-        floats = (torch.finfo(p.dtype).eps for p in params.values() if p.is_floating_point())
-        self.eps = max(floats, default=0.0)  # of the coarsest floats, grows with casts
+        dtypes = {p.dtype for p in params.values() if p.is_floating_point() or p.is_complex()}
+        self.eps = max((torch.finfo(t).eps for t in dtypes), default=0.0)  # grows with casts
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         """Run the operation, then label what it gave."""
@@ -46,13 +48,12 @@ class Labels(Equations, TorchDispatchMode):
             return out
         self.func, self.name = func, func.overloadpacket.__name__.removesuffix("_")
         self.why = (self.name, self.layers[-1])
-        read, given, written = *map(_tensors, ((args, kwargs), out)), _written(func, args, kwargs)
+        read = [] if SHAPED.search(self.name) else tensors((args, kwargs))
+        given, written = tensors(out), _written(func, args, kwargs)
         self.kept += read + given
         self.varies |= {_key(t) for t in given + written if any(map(self.depends, read))}
         for t in read:
             self._know(t)
-            if name := self.originals.get(_key(t)):
-                self.pin(self.params[name], "another way")
         if written or not given or not all(_key(t) in self.widths for t in given):
             self._label(read, given, written, args, {k: kwargs[k] for k in kwargs if k != "out"})
         for t in given:
@@ -65,20 +66,21 @@ class Labels(Equations, TorchDispatchMode):
         random = torch.Tag.nondeterministic_seeded in self.func.tags
         constant = not random and all(_key(t) in self.made for t in read)
         extra = [t for t in written if all(t is not o for o in given)]
-        spoiled = self.owned & {*map(_key, written)} or (extra and "norm" not in self.name)
+        over = self.owned & {*map(_key, written)}  # a weight that forward itself changes
         labels = NotImplemented
         if self.name not in ALWAYS and not any(self.touched(t) for t in read):
             labels = tuple(_constant(t) if constant else NONE for t in given)
-        elif self.name in self.rules and not spoiled:
-            with suppress(TypeError):  # an argument that the rule does not know
+        elif self.name in self.rules and not over and (not extra or "norm" in self.name):
+            with suppress(TypeError, RuntimeError):  # arguments that the rule does not fit
                 labels = self.rules[self.name](self, *args, **kwargs)
         if labels is NotImplemented:
             for t in read:
-                self.pin(t)
+                self.pin(t, "written over" if _key(t) in over else None)
             labels = ()
         labels = [labels] if isinstance(labels, Tensor) else [*labels]
         for t, u in zip(given + extra, labels + [NONE] * len(given + extra)):
-            self._put(t, u)
+            if _key(t) not in over:
+                self._put(t, u)
             (self.made.add if constant else self.made.discard)(_key(t))
 
     def __getitem__(self, t) -> Tensor:
@@ -96,8 +98,9 @@ class Labels(Equations, TorchDispatchMode):
 
     def pin(self, t: Tensor, op: str | None = None) -> None:
         """Ask that a tensor is not multiplied, because of this step, or of what `op` says."""
-        self.why = (op or self.why[0], self.layers[-1])
+        before, self.why = self.why, (op or self.why[0], self.layers[-1])
         self.equal(self[t], NONE)
+        self.why = before
 
     def is_parameter(self, t: Tensor) -> bool:
         """Return whether this is a parameter's memory, not yet written out entry by entry."""
@@ -150,6 +153,8 @@ class Labels(Equations, TorchDispatchMode):
         if _key(t) not in self.widths:
             self.widths[_key(t)], n = t.element_size(), t.untyped_storage().nbytes()
             self.cells[_key(t)] = torch.zeros(n // t.element_size(), dtype=torch.long)
+            if name := self.originals.get(_key(t)):
+                self.pin(self.params[name], "another way")
 
     def _put(self, t, u):
         self._write_out(t)
@@ -183,15 +188,11 @@ def _by_stride(shape, stride) -> tuple[list, list]:
     return [axis[:2] for axis in axes], [axis[2] for axis in axes]
 
 
-def _tensors(tree) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
-
-
 def _written(func, args, kwargs) -> list[Tensor]:
     """Return the tensors whose memory the operation changes, as its schema says."""
     arguments = enumerate(func._schema.arguments)
     writes = [(i, a.name) for i, a in arguments if a.alias_info and a.alias_info.is_write]
-    return _tensors([args[i] if i < len(args) else kwargs.get(name) for i, name in writes])
+    return tensors([args[i] if i < len(args) else kwargs.get(name) for i, name in writes])
 
 
 def _constant(t: Tensor) -> Tensor:

@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import reduce
 
 import torch
 from torch import Tensor
 
 from helpers.maps._group import ZERO
 from helpers.maps._labels import NONE, Labels
-
-
-def _clamped(s: Labels, x, *bounds, **named):
-    bounds = [b for b in (*bounds, *named.values()) if b is not None]
-    plain = all(isinstance(b, (int, float)) and abs(b) in (0, float("inf")) for b in bounds)
-    return s[x] if plain else NotImplemented
 
 
 def _cast(s: Labels, x, to: torch.dtype | None):
@@ -68,7 +63,7 @@ def _contracted(s: Labels, u, b):
     rows, back = u[:1], torch.zeros(len(u), dtype=torch.long)
     if not bool((u == rows).all()):
         rows, back = torch.unique(u, dim=0, return_inverse=True)
-    if s.unread(b) and bool((u == ZERO).all()):
+    if not len(u) or (s.unread(b) and bool((u == ZERO).all())):
         return torch.full((len(u), b.shape[1]), ZERO)
     if s.unread(b):
         x = rows.amax(0)
@@ -134,8 +129,8 @@ _TABLE = {
     ),
     "constant_pad_nd": lambda s, x, pad, v=0: s.func(s[x], pad, int(s[v])),
     "cat stack": lambda s, ts, dim=0: s.func([s[t] for t in ts], dim),
-    "zero zeros_like new_zeros": lambda s, *_, **__: torch.tensor(ZERO),
-    "ones_like full_like empty_like rand_like new_ones new_empty sign": lambda s, *_, **__: NONE,
+    "zero": lambda s, x: torch.tensor(ZERO),
+    "sign": lambda s, x: NONE,
     "_to_copy": lambda s, x, dtype=None, **_: _cast(s, x, dtype),
     "copy": lambda s, x, v, *_: _cast(s, v, x.dtype),
     "fill": lambda s, x, v: s[v],
@@ -161,7 +156,9 @@ _TABLE = {
     "argmax argmin": lambda s, x, dim=None, keep=False: 0 * s.alike(s[x], dim, keep),
     "cumsum sort": lambda s, x, dim=-1, *_, **__: s.alike(s[x], dim, True).expand(x.shape),
     "topk": lambda s, x, k, dim=-1, *_: s.alike(s[x], dim, True),
-    "clamp clamp_min clamp_max hardtanh threshold": _clamped,
+    "clamp clamp_min clamp_max hardtanh threshold": lambda s, x, *bounds, **named: reduce(
+        s.join, [s[b] for b in (x, *bounds, *named.values()) if b is not None]
+    ),
     "prelu _prelu_kernel": lambda s, x, slope: s.pin(slope) or s[x],
     "glu": lambda s, x, dim=-1: s.pin(x.chunk(2, dim)[1]) or s[x.chunk(2, dim)[0]],
     "avg_pool{0} adaptive_avg_pool{0} _adaptive_avg_pool{0} adaptive_max_pool{0} max_pool{0} "
@@ -170,9 +167,14 @@ _TABLE = {
     "upsample_trilinear{0}": lambda s, x, *_, **__: (  # channels keep theirs, places are alike
         s.alike(s[x], range(x.ndim - int(re.sub(r"\D", "", s.name)), x.ndim), True)
     ),
+    "addcmul": lambda s, c, a, b, **_: s.join(s[c], s.combined(1, s[a], 1, s[b])),
+    "lerp": lambda s, a, b, w: s.equal(s[w], NONE) or s.join(s[a], s[b]),
+    "gather": lambda s, x, dim, i, **_: s.func(s.alike(s[x], dim, True).expand(x.shape), dim, i),
     "index": _picked,
     "index_select": lambda s, x, dim, i: _picked(s, x, [None] * (dim % x.ndim) + [i]),
-    "index_add": lambda s, x, dim, _, v, **__: s.join(s[x], s.alike(s[v], dim, True)),
+    "index_add scatter scatter_add": lambda s, x, dim, _, v, *, alpha=1: s.join(
+        s[x], s.alike(s[v], dim, True)
+    ).expand(x.shape),
     "embedding _embedding_bag_forward_only _embedding_bag": _looked_up,
     "mm": _matrices,
     "bmm": _batched,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import is_dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules import module as everywhere
 from torch.utils._pytree import tree_map
@@ -17,6 +16,7 @@ from torch.utils._pytree import tree_map
 from helpers.maps._group import Group
 from helpers.maps._labels import Labels
 from helpers.maps._rules import RULES
+from helpers.nets._called import called, tensors
 
 
 def believed(module: nn.Module, example) -> tuple[Group, dict[int, str]]:
@@ -40,7 +40,7 @@ def believed(module: nn.Module, example) -> tuple[Group, dict[int, str]]:
             failure = error
     raise ValueError(
         "a search for symmetries needs a module that runs on x with copies of its parameters, got "
-        f"{type(module).__name__}: {str(failure).strip().splitlines()[0]}."
+        f"{type(module).__name__}: {str(failure).strip().splitlines()[0].rstrip('.')}."
     ) from failure
 
 
@@ -48,26 +48,31 @@ class _Trial:
     """A module and an input on the CPU, all floats of one dtype; the module is left as it is."""
 
     def __init__(self, module, x, dtype):
-        call = (
-            ((), dict(x)) if isinstance(x, Mapping) else (x if isinstance(x, tuple) else (x,), {})
+        self.module, self.x = (
+            module,
+            tree_map(lambda t: _copy(t, dtype), dict(x) if isinstance(x, Mapping) else x),
         )
-        self.module, self.x = module, tree_map(lambda t: _copy(t, dtype), call)
         self.params = {name: _copy(p, dtype) for name, p in module.named_parameters()}
         self.buffers = {name: _copy(b, dtype) for name, b in module.named_buffers()}
 
     def run(self, params, x, labels=None) -> list[Tensor]:
         """Return the tensors that the module gives: always one seed, attention in plain steps."""
         state, fast = {**params, **tree_map(_copy, self.buffers)}, torch.backends.mha
-        args, kwargs = tree_map(_copy, x) if labels is None else x
+        x = tree_map(_copy, x) if labels is None else x
         with ExitStack() as stack:
             stack.callback(fast.set_fastpath_enabled, fast.get_fastpath_enabled())
             fast.set_fastpath_enabled(False)
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             stack.enter_context(torch.random.fork_rng(devices=[]))
             torch.default_generator.manual_seed(0)
+            stack.enter_context(warnings.catch_warnings())
             if labels is not None:
+                warnings.filterwarnings("ignore", "Using .torch.compile")  # it sees our hooks
                 self._follow(labels, stack)
-            return [*_outputs(functional_call(self.module, state, args, kwargs))]
+            outputs = called(self.module, state, x)
+        if not tensors(outputs):
+            raise ValueError(f"{type(outputs).__name__}, which holds no tensor, comes out")
+        return tensors(outputs)
 
     def _follow(self, labels, stack):
         """Label all that happens, and keep the name of the layer in which it does."""
@@ -114,7 +119,7 @@ class _Trial:
         logs = group.logs(torch.zeros_like(z).index_copy(0, units, z[units]), self.params)
         if rough is not None:
             logs = {n: u * torch.rand(u.shape, generator=rough) for n, u in logs.items()}
-        moved = {n: (self.params[n].double() * u.exp()).to(self.params[n]) for n, u in logs.items()}
+        moved = {n: (self.params[n] * u.exp()).to(self.params[n]) for n, u in logs.items()}
         twin = self.params | moved
         xs = self.xs[: 2 if rough is None else 1]
         ends = [zip(a, self.run(twin, x)) for a, x in zip(self.base, xs) if len(units)]
@@ -138,20 +143,11 @@ def _copy(t, dtype=None):
     return t.clone(memory_format=torch.contiguous_format)
 
 
-def _outputs(out) -> Iterator[Tensor]:
-    if isinstance(out, Tensor):
-        yield out
-    out = vars(out) if is_dataclass(out) and not isinstance(out, Mapping) else out
-    if isinstance(out, (tuple, list, Mapping)):
-        for part in out.values() if isinstance(out, Mapping) else out:
-            yield from _outputs(part)
-
-
 def _distance(a: Tensor, b: Tensor) -> float:
     fine = a.isfinite()
     if a.shape != b.shape or not torch.equal(fine, b.isfinite()):
         return float("inf")
-    a, b = a[fine].double(), b[fine].double()
+    a, b = a[fine].to(torch.complex128), b[fine].to(torch.complex128)
     return float((a - b).norm() / a.norm().clamp(min=1e-300))
 
 

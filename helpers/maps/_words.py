@@ -16,6 +16,7 @@ WHY = {  # what an operation does that leaves no factor
     "stored mean": "batch norm{} subtracts a stored mean, which is not multiplied",
     "shared memory": "it shares its memory with another parameter, and who writes one writes both",
     "another way": "the forward{} reaches it by another way than its name",
+    "written over": "the forward{} changes it in place, as max_norm does",
     "batch_norm": f"batch norm{{}} {AGAIN}",
     "batch_norm_legit": f"batch norm{{}} {AGAIN}",
     "layer_norm": f"layer norm{{}} {AGAIN}",

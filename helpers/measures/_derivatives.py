@@ -109,10 +109,8 @@ def _check(loss: LossFn, params: Params) -> None:
     g, Hu, Hv, rounding = flat(g), H(u), H(v), _rounding(value)
     scale = (v * Hu).abs().sum() + (u * Hv).abs().sum()
     askew = bool((v @ Hu - u @ Hv).abs() > rounding**0.25 * scale)
-    for h in (
-        rounding**0.5,
-        rounding**0.5 / 10,
-    ):  # the second step passes by a kink that the first one met
+    # the second step passes by a kink that the first one met, and is not lost in rounding either
+    for h in (rounding**0.5, rounding**0.5625):
         wrong = "second" if askew else _wrong_along(loss, params, v, h, g, Hv, rounding)
         if not wrong:
             return

@@ -31,8 +31,8 @@ class Loss:
         outputs = self.f(params, self.X.to(device))
         if not isinstance(outputs, Tensor):
             raise ValueError(
-                f"a loss needs a net that returns one tensor, got {type(outputs).__name__}: give "
-                "it a function of (params, x) that picks the one that is compared with y."
+                f"a loss needs a net that returns one tensor, got {type(outputs).__name__}: put a "
+                "function or a module around it that picks the one that is compared with y."
             )
         return self.criterion(outputs, self.y.to(device))
 

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
-from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
+from helpers.nets._called import called, tensors
 from helpers.nets._params import Net, Params, as_ordinary
 
 
@@ -30,7 +30,8 @@ def functional(module: nn.Module) -> tuple[Net, Params]:
     its buffers, such as batch norm in training mode, updates a copy. f keeps the module, so its
     mode and buffers are those it has when f is called. Frozen parameters are among `params` and
     are measured like all others; to hold some fixed, leave them out of the dictionary: for a name
-    that is missing f takes the module's own value.
+    that is missing f takes the module's own value. x is a tensor, a tuple of arguments or a dict
+    of keywords.
 
     Raises:
         ValueError: no parameters, uninitialized ones, dropout in training mode; at the first call
@@ -57,8 +58,8 @@ class ModuleNet:
             self._try_twice(params, x)
             self.probed = training
         outputs = self._run(params, x)
-        for y in tree_leaves(outputs):
-            if isinstance(y, Tensor) and y.grad_fn is not None:
+        for y in tensors(outputs):
+            if y.grad_fn is not None:
                 y.grad_fn.metadata["net"] = self
         return outputs
 
@@ -71,7 +72,7 @@ class ModuleNet:
             for name, b in self.module.named_buffers()
         }
         with sdpa_kernel(SDPBackend.MATH), _TwiceDifferentiable():
-            return functional_call(self.module, {**buffers, **given}, (x,))
+            return called(self.module, {**buffers, **given}, x)
 
     @torch.no_grad()
     def _try_twice(self, params: Params, x: Tensor) -> None:
@@ -84,7 +85,7 @@ class ModuleNet:
         if changed := [name for name in before if not _same(before[name], copies[name], 0.0)]:
             got = f"one that changes {changed[0]} in place"
         elif _dice() != dice:
-            got = "one that draws random numbers: call module.eval() first"
+            got = "one that draws random numbers: call module.eval(), or hand it its noise with x"
         elif not _same(*outputs, 1e-6):
             got = "one that gives two outputs for one input: it keeps something between calls"
         if got:
@@ -110,12 +111,11 @@ def _copy(leaf: Any) -> Any:
 
 def _same(a: Any, b: Any, rounding: float) -> bool:
     """Return whether all tensors in two outputs agree, up to `rounding` times the largest."""
-    pairs = zip(tree_leaves(a), tree_leaves(b), strict=True)
-    tensors = [(s.double(), t.double()) for s, t in pairs if isinstance(t, Tensor)]
-    scale = [float(t.abs().nan_to_num().max()) if t.numel() else 0.0 for _, t in tensors]
+    pairs = [(s.double(), t.double()) for s, t in zip(tensors(a), tensors(b), strict=True)]
+    scale = [float(t.abs().nan_to_num().max()) if t.numel() else 0.0 for _, t in pairs]
     return all(
         torch.allclose(s, t, rtol=0, atol=rounding * size, equal_nan=True)
-        for (s, t), size in zip(tensors, scale)
+        for (s, t), size in zip(pairs, scale)
     )
 
 
@@ -143,8 +143,9 @@ def _hardsigmoid(_, z: Tensor, inplace: bool = False) -> Tensor:
     return (z / 6 + 0.5).clamp(0, 1)
 
 
-def _embedding(func, indices: Tensor, weight: Tensor, padding_idx=None, *args, **kwargs) -> Tensor:
-    return func(indices, weight, None, *args, **kwargs)  # the padding row is a parameter too
+def _embedding(func, i, weight, padding_idx=None, max_norm=None, norm_type=2.0, *_, **__) -> Tensor:
+    """Look rows up, with the slope of that: of padding too, not by frequency, and not sparse."""
+    return func(i, weight, None, max_norm, norm_type)
 
 
 def _recurrent(func, *args, **kwargs) -> Any:

@@ -90,10 +90,10 @@ def _compared(loss: Loss, params: Params, twins: dict[str, Params], knob) -> dic
         far = max(far, float((others - outputs).abs().max()))
         size = max(size, float(outputs.abs().max()))
         flips += int((others.argmax(-1) != outputs.argmax(-1)).any(0).sum())
-    if not far <= torch.finfo(like.dtype).eps ** 0.5 * size:
+    if not far <= max(torch.finfo(t.dtype).eps for t in (like, outputs)) ** 0.5 * size:
         raise ValueError(
             f"audit needs a rescaling that keeps every output, got {knob.up}, which moves one by "
-            f"{far:.1e}: the module takes another way on these data than on x."
+            f"{far:.1e}: the module takes another way on these data than on x, or rounds coarsely."
         )
     flips = int(add_up(torch.tensor(flips, device=like.device)))
     return {"moved": far / size if size else 0.0, "flips": flips}

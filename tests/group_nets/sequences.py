@@ -433,3 +433,66 @@ def learned_temperature():
 
     parts = dict(q=linear(4, 3), k=linear(4, 3), v=linear(4, 2))
     return Net(run, **parts, temperature=weight(1))
+
+
+@net((2, 4, 3))
+def last_token_gathered():
+    def run(m, x):
+        h = torch.relu(m.a(x))
+        return m.b(h.gather(1, torch.full((len(x), 1, 4), 3)).squeeze(1))
+
+    return Net(run, a=nn.Linear(3, 4), b=nn.Linear(4, 2))
+
+
+@net((2, 4, 3))
+def messages_scattered():
+    """What each node sends is added at its neighbours, as graph networks do."""
+
+    def run(m, x):
+        h = torch.relu(m.a(x))
+        to = torch.tensor([1, 2, 3, 0])[None, :, None].expand_as(h)
+        return m.b(torch.zeros_like(h).scatter_add(1, to, h) + h)
+
+    return Net(run, a=nn.Linear(3, 4), b=nn.Linear(4, 2))
+
+
+@net((6, 3))
+def experts_chosen_by_scatter():
+    """The two best scores are kept, by writing them over −∞."""
+
+    def run(m, x):
+        best, k = m.gate(torch.relu(m.a(x))).topk(2, -1)
+        kept = torch.full((len(x), 3), -torch.inf, dtype=x.dtype).scatter(-1, k, best)
+        return m.b(torch.softmax(kept, dim=-1))
+
+    return Net(run, a=linear(3, 3), gate=linear(3, 3), b=linear(3, 2))
+
+
+@net((4, 3))
+def two_branches_blended():
+    blend = lambda m, x: torch.lerp(torch.relu(m.a(x)), torch.relu(m.b(x)), 0.3)  # noqa: E731
+    return Net(lambda m, x: m.c(blend(m, x)), a=linear(3, 4), b=nn.Linear(3, 4), c=linear(4, 2))
+
+
+@net((4, 3))
+def product_added_in_one_step():
+    run = lambda m, x: m.c(torch.addcmul(m.shift, torch.relu(m.a(x)), m.gain))  # noqa: E731
+    return Net(run, a=nn.Linear(3, 4), shift=weight(4), gain=weight(4), c=linear(4, 2))
+
+
+@net((4, 3))
+def cut_off_at_another_branch():
+    run = lambda m, x: m.c(torch.clamp(m.a(x), max=m.b(x)))  # noqa: E731
+    return Net(run, a=linear(3, 4), b=linear(3, 4), c=linear(4, 2))
+
+
+@net((4, 3))
+def noise_of_the_same_shape():
+    """A variational encoder: only the shape of the mean says how much noise is drawn."""
+
+    def run(m, x):
+        mean, log = m.mean(x), m.log(x)
+        return m.out(torch.relu(m.up(mean + torch.randn_like(mean) * log.exp())))
+
+    parts = dict(mean=linear(3, 2), log=linear(3, 2), up=linear(2, 4), out=linear(4, 2))
+    return Net(run, **parts)

@@ -1,0 +1,69 @@
+"""A module run with other weights than its own, and what comes out of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.func import functional_call
+
+from helpers.nets._params import Params
+
+_BOXES = (tuple, list, Mapping)
+_INSTEAD = {
+    nn.DataParallel: "the module inside, module.module",
+    nn.parallel.DistributedDataParallel: "the module inside, module.module",
+    torch.jit.ScriptModule: "the module that torch.jit was given",
+}
+
+
+def called(module: nn.Module, state: Params, x: Any) -> Any:
+    """Return what the module gives for x with these parameters and buffers in place of its own.
+
+    Tied ones go by one name, their first. A layer that stands at two places, as in twin towers,
+    is filled once: torch fills it at both, and at the second puts back what it finds there then.
+
+    Raises:
+        ValueError: a name that is not among the module's own.
+    """
+    _check_open(module)
+    args, kwargs = ((), x) if isinstance(x, Mapping) else (x if isinstance(x, tuple) else (x,), {})
+    first, filled = {}, {}
+    for place, layer in module.named_modules():
+        for key, t in [*layer._parameters.items(), *layer._buffers.items()]:
+            if t is not None:
+                name = f"{place}.{key}" if place else key
+                filled[name] = state[first.setdefault(id(t), name)]
+    if other := sorted(state.keys() - first.values()):
+        raise ValueError(
+            f"functional needs the names that it gave, got {other[0]}: no parameter or buffer is "
+            "called so, or it is tied and goes by its first name."
+        )
+    stance = "torch._dynamo" in sys.modules and getattr(torch.compiler, "set_stance", None)
+    with (stance or nullcontext)("force_eager"):  # what torch.compile made is not compiled anew
+        return functional_call(module, filled, args, kwargs, tie_weights=False)
+
+
+def _check_open(module: nn.Module) -> None:
+    for kind, instead in _INSTEAD.items():
+        if isinstance(module, kind):
+            raise ValueError(
+                "functional needs a module whose weights can be exchanged, got "
+                f"{type(module).__name__}: give it {instead}."
+            )
+
+
+def tensors(out: Any) -> list[Tensor]:
+    """Return every tensor of what goes into a module or comes out of it, whatever its box."""
+    if isinstance(out, Tensor):
+        return [out]
+    if isinstance(out, Distribution) or (is_dataclass(out) and not isinstance(out, Mapping)):
+        out = vars(out)
+    box = out.values() if isinstance(out, Mapping) else out
+    return [t for part in box for t in tensors(part)] if isinstance(out, _BOXES) else []
