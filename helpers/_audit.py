@@ -13,7 +13,8 @@ from helpers.live._audit_panels import audit_panels
 from helpers.live._explore import still
 from helpers.live._numbers import number
 from helpers.maps._find import Symmetries, Symmetry, find_symmetries
-from helpers.measures._curvature import Estimate, gradient
+from helpers.measures._curvature import Estimate
+from helpers.measures._products import gradient
 from helpers.measures._spectrum import Density, spectral_density
 from helpers.nets._loader import over_loader
 from helpers.nets._losses import Loss, checked_data, cross_entropy, squared_error

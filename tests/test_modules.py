@@ -270,16 +270,10 @@ def test_a_name_that_would_be_passed_over_is_refused():
             f({**params, name: params["a.2.weight"]}, normal(4, 2, 3))
 
 
-@pytest.mark.parametrize(
-    ("wrap", "inside"),
-    [
-        (nn.DataParallel, "the module inside, module.module"),
-        (torch.jit.script, "the module that torch.jit was given"),
-    ],
-)
-def test_a_wrapping_that_hides_the_weights_is_refused_with_a_way_out(wrap, inside):
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.jit.script])
+def test_a_wrapping_that_hides_the_weights_is_refused_with_a_way_out(wrap):
     f, params = functional(wrap(nn.Linear(3, 2)))
-    with pytest.raises(ValueError, match=f"weights can be exchanged, got .*: give it {inside}"):
+    with pytest.raises(ValueError, match="can be exchanged, got .*: give it the one that was wra"):
         f(params, torch.randn(4, 3))
 
 

@@ -6,7 +6,6 @@ point and changes the space. Every map here acts on the last axis of a tensor of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.func import hessian, jacrev
 
-from helpers.nets._params import LossFn, Params, check_finite, flatten, unflatten
+from helpers.nets._params import LossFn, Params, check_finite, check_positive, flatten, unflatten
 
 Map = Callable[[Tensor], Tensor]
 
@@ -139,10 +138,7 @@ def scale_direction(params: Params, alpha: float, *, name: str = "theta1") -> Pa
     Raises:
         ValueError: α <= 0 or not finite, or no such direction.
     """
-    if not (math.isfinite(alpha) and alpha > 0):
-        raise ValueError(
-            f"scale_direction needs a finite alpha > 0, got {alpha}: -v points the other way."
-        )
+    check_positive("scale_direction", "alpha", alpha, "-v points the other way")
     _check_block("scale_direction", params, f"{name}.v")
     return {**params, f"{name}.v": alpha * params[f"{name}.v"]}
 

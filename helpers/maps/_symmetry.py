@@ -13,7 +13,17 @@ import torch
 from torch import Tensor
 
 from helpers.nets._nets import ACTIVATIONS, is_positively_homogeneous
-from helpers.nets._params import Params, along, axes, bias_name, check_finite, weight_names
+from helpers.nets._params import (
+    Params,
+    along,
+    axes,
+    bias_name,
+    check_finite,
+    check_positive,
+    weight_names,
+)
+
+REASON = "relu(-z) is not -relu(z)"
 
 
 def layer_scaling(params: Params, alphas: Mapping[str, float]) -> Params:
@@ -88,7 +98,7 @@ def alpha_scale(
         ValueError: α <= 0 or not finite, an unknown layer, layers in the wrong order, or an
             activation that is not positively homogeneous.
     """
-    _check_positive("alpha_scale", "alpha", alpha)
+    check_positive("alpha_scale", "alpha", alpha, REASON)
     _check_order(weight_names(params), up, down)
     return scale_layers(params, {up: alpha, down: 1 / alpha}, activation=activation)
 
@@ -129,16 +139,9 @@ def scale_units(
     return apply_scaling(params, S)
 
 
-def _check_positive(who: str, letter: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(
-            f"{who} needs a finite {letter} > 0, got {value}: relu(-z) is not -relu(z)."
-        )
-
-
 def _check_alphas(alphas: Mapping[str, float], weights: list[str]) -> None:
     for name, alpha in alphas.items():
-        _check_positive("scale_layers", f"alpha for {name}", alpha)
+        check_positive("scale_layers", f"alpha for {name}", alpha, REASON)
     _check_layers(weights, *alphas)
     product = math.prod(alphas.values())
     if not math.isclose(product, 1, rel_tol=1e-9):

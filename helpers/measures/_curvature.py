@@ -6,33 +6,15 @@ A Hessian-vector product costs about two gradients once the first gradient's gra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from helpers.measures._lanczos import Eigen, lanczos
-from helpers.measures._products import (
-    block_size,
-    dense_hessian,
-    gradient,
-    hessian_operator,
-    hvp,
-    unit_blocks,
-)
+from helpers.measures._products import block_size, hessian_operator, unit_blocks
 from helpers.nets._params import LossFn, Params, flatten, seeded
-
-__all__ = [
-    "Estimate",
-    "dense_hessian",
-    "gradient",
-    "hessian_operator",
-    "hvp",
-    "spectral_norm",
-    "top_eigenvalues",
-    "trace",
-]
 
 
 @dataclass(frozen=True)
@@ -120,18 +102,28 @@ def trace(
     Raises:
         ValueError: fewer than two samples, non-finite θ.
     """
-    theta = flatten(params)
-    if samples is None:
-        blocks = unit_blocks(theta)
-    elif samples < 2:
+    if samples is not None and samples < 2:
         raise ValueError(f"trace needs samples >= 2, got {samples}: one has no spread.")
-    else:
-        generator = seeded(generator, theta)
-        size = (samples, len(theta))
-        V = torch.randint(0, 2, size, generator=generator, device=generator.device).to(theta)
-        blocks = (2 * V - 1).split(block_size(len(theta)))
+    return diagonal(loss, params, samples, generator)[1]
+
+
+def diagonal(loss: LossFn, params: Params, samples=None, generator=None) -> tuple[Tensor, Estimate]:
+    """Return diag Hess L(θ), (n,), and its sum, the trace: both exact, or from random signs."""
+    theta, forms, total = flatten(params), [], 0.0
+    signs = () if samples is None else _signs(theta, samples, seeded(generator, theta))
     product = hessian_operator(loss, params)
-    forms = torch.cat([(rows * product(rows)).sum(1) for rows in blocks])  # (m,) vᵀHv
+    for rows in signs or unit_blocks(theta):
+        part = rows * product(rows)
+        total, forms = total + part.sum(0), [*forms, part.sum(1)]
+    forms = torch.cat(forms)  # (m,) vᵀHv
     if samples is None:
-        return Estimate(float(forms.sum()), 0.0)
-    return Estimate(float(forms.mean()), float(forms.std() / samples**0.5))
+        return total, Estimate(float(forms.sum()), 0.0)
+    return total / samples, Estimate(float(forms.mean()), float(forms.std() / samples**0.5))
+
+
+def _signs(like: Tensor, samples: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield rows of ±1, as many in all as `samples`, a block at a time."""
+    for rows in torch.arange(samples).split(block_size(len(like))):
+        size = (len(rows), len(like))
+        draws = torch.randint(0, 2, size, generator=generator, device=generator.device)
+        yield 2 * draws.to(like) - 1

@@ -12,9 +12,9 @@ from math import log, pi
 import torch
 from torch import Tensor
 
-from helpers.measures._curvature import dense_hessian, gradient
 from helpers.measures._each import each
-from helpers.nets._params import LossFn, Params, check_finite, perturb, seeded
+from helpers.measures._products import dense_hessian, gradient
+from helpers.nets._params import LossFn, Params, check_finite, check_positive, perturb, seeded
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,7 @@ def quadratic_local_entropy(loss: LossFn, params: Params, gamma: float) -> float
 
 def _second_order(loss: LossFn, params: Params, gamma: float):
     """Return λ, the eigenvectors W, the Gibbs measure's mean in their coordinates, and L(θ)."""
-    if not 0 < gamma < float("inf"):
-        raise ValueError(
-            f"local entropy needs a finite gamma > 0, got {gamma}: without it nothing is local."
-        )
+    check_positive("local entropy", "gamma", gamma, "without it nothing is local")
     check_finite(params, "local entropy")
     values, W = torch.linalg.eigh(dense_hessian(loss, params))
     mean = -(W.T @ gradient(loss, params)) / (values + gamma)

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.func import jacrev
 
-from helpers.measures._curvature import gradient, spectral_norm, top_eigenvalues
+from helpers.measures._curvature import spectral_norm, top_eigenvalues
 from helpers.measures._each import each
+from helpers.measures._products import gradient
 from helpers.measures._workers import add_up, pieces
 from helpers.nets._losses import Loss
 from helpers.nets._params import (
@@ -21,6 +22,8 @@ from helpers.nets._params import (
     Net,
     Params,
     check_finite,
+    check_positive,
+    finite_loss,
     flatten,
     perturb,
     seeded,
@@ -130,11 +133,8 @@ def hs_box(f: Net, params: Params, x: Tensor, eps_output: float) -> Tensor:
     Raises:
         ValueError: eps_output <= 0.
     """
-    if not 0 < eps_output < float("inf"):
-        raise ValueError(
-            f"hs_box needs a finite eps_output > 0, got {eps_output}: "
-            "it is the squared output change that is tolerated."
-        )
+    why = "it is the squared output change that is tolerated"
+    check_positive("hs_box", "eps_output", eps_output, why)
     J = jacrev(lambda theta: f(unflatten(theta, params), x[None])[0])(flatten(params))  # (out, n)
     slope = J.square().sum(0).sqrt()  # (n,)
     share = torch.where(slope > 0, J.abs() / slope, 0.0).sum(1)  # (out,)
@@ -142,17 +142,8 @@ def hs_box(f: Net, params: Params, x: Tensor, eps_output: float) -> Tensor:
 
 
 def _check_ball(who: str, loss: LossFn, params: Params, eps_radius: float) -> float:
-    if not 0 < eps_radius < float("inf"):
-        raise ValueError(
-            f"{who} needs a finite eps_radius > 0, got {eps_radius}: it is the radius of a ball."
-        )
-    check_finite(params, who)
-    base = float(loss(params))
-    if not 0 <= base < float("inf"):
-        raise ValueError(
-            f"{who} needs a finite loss >= 0, got {base:g}: Definition 2 divides by 1 + L."
-        )
-    return base
+    check_positive(who, "eps_radius", eps_radius, "it is the radius of a ball")
+    return finite_loss(who, loss, params, "Definition 2 divides by 1 + L")
 
 
 def _check_upwards(top: float, norm: float) -> None:

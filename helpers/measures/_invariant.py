@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from helpers.measures._curvature import gradient, hessian_operator
 from helpers.measures._gauss_newton import outputs_and_jacobian
 from helpers.measures._lanczos import lanczos
+from helpers.measures._products import gradient, hessian_operator
 from helpers.nets._params import (
     LossFn,
     Net,

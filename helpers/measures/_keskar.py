@@ -13,7 +13,15 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from helpers.nets._params import LossFn, Params, check_finite, flatten, perturb, seeded
+from helpers.nets._params import (
+    LossFn,
+    Params,
+    check_positive,
+    finite_loss,
+    flatten,
+    perturb,
+    seeded,
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,8 @@ def keskar_sharpness(
         ValueError: eps_box <= 0, non-finite θ, A or starts of the wrong shape, a negative loss.
     """
     theta = flatten(params).detach()
-    base = _check_box(loss, params, eps_box)
+    check_positive("keskar_sharpness", "eps_box", eps_box, "it scales a box")
+    base = finite_loss("keskar_sharpness", loss, params, "the metric divides by 1 + L")
     generator = seeded(generator, theta)
     A = _subspace(subspace, theta, generator)
     half = box_half_sides(theta, eps_box, A)
@@ -100,20 +109,6 @@ class _Fall:
 
 def _to(z: np.ndarray, theta: Tensor) -> Tensor:
     return torch.as_tensor(z).to(theta)
-
-
-def _check_box(loss: LossFn, params: Params, eps_box: float) -> float:
-    if not 0 < eps_box < float("inf"):
-        raise ValueError(
-            f"keskar_sharpness needs a finite eps_box > 0, got {eps_box}: it scales a box."
-        )
-    check_finite(params, "keskar_sharpness")
-    base = float(loss(params))
-    if not 0 <= base < float("inf"):
-        raise ValueError(
-            f"keskar_sharpness needs a finite loss >= 0, got {base:g}: the metric divides by 1 + L."
-        )
-    return base
 
 
 def _subspace(subspace: int | Tensor | None, theta: Tensor, generator) -> Tensor | None:

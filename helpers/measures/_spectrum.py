@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from helpers.measures._curvature import Estimate, hessian_operator
+from helpers.measures._curvature import Estimate
 from helpers.measures._lanczos import Product, krylov
+from helpers.measures._products import hessian_operator
 from helpers.nets._params import LossFn, Params, flatten, seeded
 
 

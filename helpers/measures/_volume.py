@@ -12,7 +12,15 @@ from torch import Tensor
 
 from helpers.measures._curvature import Estimate
 from helpers.measures._each import each
-from helpers.nets._params import LossFn, Params, check_finite, flatten, perturb, seeded
+from helpers.nets._params import (
+    LossFn,
+    Params,
+    check_finite,
+    check_positive,
+    flatten,
+    perturb,
+    seeded,
+)
 
 MOST_CELLS = 4_000_000
 
@@ -157,11 +165,8 @@ def _first_crossing(loss, params, U, eps_height, radius, scan) -> Tensor:
 
 def _check_height(who: str, params: Params, eps_height: float) -> None:
     check_finite(params, who)
-    if not 0 < eps_height < float("inf"):
-        raise ValueError(
-            f"{who} needs a finite eps_height > 0, got {eps_height}: "
-            "it is how far the loss may rise, and L < L(θ) holds nowhere near a minimum."
-        )
+    why = "it is how far the loss may rise, and L < L(θ) holds nowhere near a minimum"
+    check_positive(who, "eps_height", eps_height, why)
 
 
 def _directions(params: Params, directions: Tensor | None, points: int) -> Tensor:

@@ -16,11 +16,7 @@ from torch.func import functional_call
 from helpers.nets._params import Params
 
 _BOXES = (tuple, list, Mapping)
-_INSTEAD = {
-    nn.DataParallel: "the module inside, module.module",
-    nn.parallel.DistributedDataParallel: "the module inside, module.module",
-    torch.jit.ScriptModule: "the module that torch.jit was given",
-}
+_WRAPS = (nn.DataParallel, nn.parallel.DistributedDataParallel, torch.jit.ScriptModule)
 
 
 def called(module: nn.Module, state: Params, x: Any) -> Any:
@@ -32,7 +28,11 @@ def called(module: nn.Module, state: Params, x: Any) -> Any:
     Raises:
         ValueError: a name that is not among the module's own.
     """
-    _check_open(module)
+    if isinstance(module, _WRAPS):
+        raise ValueError(
+            "functional needs a module whose weights can be exchanged, got "
+            f"{type(module).__name__}: give it the one that was wrapped."
+        )
     args, kwargs = ((), x) if isinstance(x, Mapping) else (x if isinstance(x, tuple) else (x,), {})
     first, filled = {}, {}
     for place, layer in module.named_modules():
@@ -48,15 +48,6 @@ def called(module: nn.Module, state: Params, x: Any) -> Any:
     stance = "torch._dynamo" in sys.modules and getattr(torch.compiler, "set_stance", None)
     with (stance or nullcontext)("force_eager"):  # what torch.compile made is not compiled anew
         return functional_call(module, filled, args, kwargs, tie_weights=False)
-
-
-def _check_open(module: nn.Module) -> None:
-    for kind, instead in _INSTEAD.items():
-        if isinstance(module, kind):
-            raise ValueError(
-                "functional needs a module whose weights can be exchanged, got "
-                f"{type(module).__name__}: give it {instead}."
-            )
 
 
 def tensors(out: Any) -> list[Tensor]:

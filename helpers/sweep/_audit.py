@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from helpers.maps._symmetry import apply_scaling
-from helpers.measures._curvature import Estimate, hessian_operator, top_eigenvalues
+from helpers.measures._curvature import diagonal, top_eigenvalues
 from helpers.measures._flatness import eps_sharpness
 from helpers.measures._invariant import fisher_rao_norm, scaled_spectral_norm
-from helpers.measures._products import unit_blocks
 from helpers.measures._workers import add_up, pieces
 from helpers.nets._losses import Loss
 from helpers.nets._params import Params, flatten
@@ -22,8 +21,8 @@ EXACT, SAMPLES = 1500, 40  # up to so many parameters the trace is exact; else s
 def readings(loss: Loss, params: Params, radius: float, dice: torch.Generator, *, k: int = 1):
     """Return each measure at θ by its name, the k largest eigenvalues, diag Hess L, the trace."""
     top = top_eigenvalues(loss, params, k, tol=1e-3, generator=dice)
-    diag, trace = _diagonal(loss, params, dice)
     v, size = radius * top.vectors[:, 0], {name: p.abs() for name, p in params.items()}
+    diag, trace = diagonal(loss, params, None if len(v) <= EXACT else SAMPLES, dice)
     norms = (w * fisher_rao_norm(p.f, params, p.X) for w, p in pieces(loss))
     found = {
         "λ_max": float(top.values[0]),
@@ -54,21 +53,6 @@ def orbit(loss: Loss, params: Params, symmetries, diag: Tensor, dice: torch.Gene
     twins = {name: apply_scaling(params, S(a)) for name, a in at.items()}
     fields = {"amounts": c, "tops": tops, "traces": _traces(power, diag, c), "at": at}
     return fields | {"knob": knob} | _compared(loss, params, twins, knob), twins
-
-
-def _diagonal(loss: Loss, params: Params, dice: torch.Generator) -> tuple[Tensor, Estimate]:
-    """Return diag Hess L(θ), (n,), and its sum, the trace: both exact, or from random signs."""
-    theta, H = flatten(params), hessian_operator(loss, params)
-    total, forms, exact = torch.zeros_like(theta), [], len(theta) <= EXACT
-    size = {"size": (1, len(theta)), "generator": dice, "device": dice.device}
-    signs = (2 * torch.randint(0, 2, **size).to(theta) - 1 for _ in range(SAMPLES))
-    for rows in unit_blocks(theta) if exact else signs:
-        part = rows * H(rows)
-        total, forms = total + part.sum(0), [*forms, part.sum(1)]
-    if exact:
-        return total, Estimate(float(total.sum()), 0.0)
-    each = torch.cat(forms)
-    return total / SAMPLES, Estimate(float(each.mean()), float(each.std() / SAMPLES**0.5))
 
 
 def _traces(power: Params, diag: Tensor, amounts) -> Tensor:

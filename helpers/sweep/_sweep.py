@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from helpers.measures._curvature import dense_hessian, first_guess, hessian_operator
+from helpers.measures._curvature import first_guess
+from helpers.measures._products import dense_hessian, hessian_operator
 from helpers.nets._params import LossFn, Params, flatten, seeded, sizes
 from helpers.sweep._greedy import Goal, serve_repeated
 from helpers.sweep._orbit import Scaling, inverse_scaling
