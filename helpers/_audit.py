@@ -19,7 +19,7 @@ from helpers.measures._spectrum import Density, spectral_density
 from helpers.nets._loader import over_loader
 from helpers.nets._losses import Loss, checked_data, cross_entropy, squared_error
 from helpers.nets._modules import functional
-from helpers.nets._params import Params, check_finite, flatten, seeded
+from helpers.nets._params import Params, check_finite, flatten, loss_at, seeded
 from helpers.nets._train import bar
 from helpers.sweep._audit import BOUND, orbit, readings
 
@@ -180,12 +180,8 @@ def _checked_loss(f, params: Params, data, criterion) -> tuple[Loss, Tensor]:
     L = Loss(f, X, y, criterion) if whole else over_loader(f, data, criterion)
     try:
         with torch.no_grad():
-            value = float(L(params))
+            loss_at("audit", L, params, "ε-sharpness divides by 1 + L")
     except (RuntimeError, IndexError, TypeError) as error:
         said = str(error).splitlines()[0]
         raise ValueError(f"audit needs a loss that runs on the data, got: {said}.") from error
-    if not 0 <= value < float("inf"):
-        raise ValueError(
-            f"audit needs a finite loss >= 0, got {value:g}: ε-sharpness divides by 1 + L."
-        )
     return L, X

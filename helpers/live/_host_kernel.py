@@ -3,6 +3,7 @@
 import html
 import re
 import traceback
+from functools import partial
 
 import ipywidgets as widgets
 from IPython.display import display
@@ -11,7 +12,6 @@ from helpers.live._figures import SETTINGS, freeze
 from helpers.live._knobs import label_of
 from helpers.live._letters import to_html, to_plain
 from helpers.live._pictures import Picture, side_by_side
-from helpers.live._veil import Veil
 
 WIDE = 110  # pixels for an inch of a figure, where a saved notebook shows its picture
 MOST_BUTTONS = 6  # more options than these are a list to choose from
@@ -107,6 +107,31 @@ class Live:
         described = f"<details>{more}{html.escape(to_plain(alt))}</details>"
         note = widgets.HTML(f'<div style="{LINES}"><em>{_words(caption)}</em>{described}</div>')
         return widgets.VBox([self.panels, *self.controls.values(), self.words, note])
+
+
+class Veil:
+    """`box` with the question of `guess` and its options; `reply` is empty until one is chosen.
+
+    `layout` is that of the panel it stands for; `uncover` is called once, after the choice.
+    """
+
+    def __init__(self, guess, layout, uncover):
+        self.reply, self._guess, self._uncover = "", guess, uncover
+        question = widgets.HTML(f"<p><strong>{to_html(guess['question'])}</strong></p>")
+        wide = widgets.Layout(width="auto", min_height="44px", height="auto")
+        self.buttons = [
+            widgets.Button(description=to_plain(option), layout=wide) for option in guess["options"]
+        ]
+        for index, button in enumerate(self.buttons):
+            button.on_click(partial(self._answer, index))
+        self.box = widgets.VBox([question, *self.buttons], layout=widgets.Layout(**layout))
+
+    def _answer(self, index, _button):
+        if self.reply:  # a second click while the first one was under way
+            return
+        verdict = "Right." if index == self._guess["right"] else "Not so."
+        self.reply = f"{verdict} {self._guess['reply']}"
+        self._uncover()
 
 
 def _words(text):

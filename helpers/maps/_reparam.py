@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.func import hessian, jacrev
 
-from helpers.nets._params import LossFn, Params, check_finite, check_positive, flatten, unflatten
+from helpers.nets._params import LossFn, Params, check_finite, flatten, positive, unflatten
 
 Map = Callable[[Tensor], Tensor]
 
@@ -138,7 +138,7 @@ def scale_direction(params: Params, alpha: float, *, name: str = "theta1") -> Pa
     Raises:
         ValueError: α <= 0 or not finite, or no such direction.
     """
-    check_positive("scale_direction", "alpha", alpha, "-v points the other way")
+    positive("scale_direction", "alpha", alpha, "-v points the other way")
     _check_block("scale_direction", params, f"{name}.v")
     return {**params, f"{name}.v": alpha * params[f"{name}.v"]}
 

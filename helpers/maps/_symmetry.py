@@ -19,7 +19,7 @@ from helpers.nets._params import (
     axes,
     bias_name,
     check_finite,
-    check_positive,
+    positive,
     weight_names,
 )
 
@@ -98,16 +98,13 @@ def alpha_scale(
         ValueError: α <= 0 or not finite, an unknown layer, layers in the wrong order, or an
             activation that is not positively homogeneous.
     """
-    check_positive("alpha_scale", "alpha", alpha, REASON)
+    positive("alpha_scale", "alpha", alpha, REASON)
     _check_order(weight_names(params), up, down)
     return scale_layers(params, {up: alpha, down: 1 / alpha}, activation=activation)
 
 
 def scale_layers(
-    params: Params,
-    alphas: Mapping[str, float],
-    *,
-    activation: str = "relu",
+    params: Params, alphas: Mapping[str, float], *, activation: str = "relu"
 ) -> Params:
     """Return T_α(θ) = (α_k θ_k)_k with Π α_k = 1, the same function (section 4.2 of the paper).
 
@@ -121,12 +118,7 @@ def scale_layers(
 
 
 def scale_units(
-    params: Params,
-    c: Tensor,
-    *,
-    up: str = "theta1",
-    down: str = "theta2",
-    activation: str = "relu",
+    params: Params, c: Tensor, *, up: str = "theta1", down: str = "theta2", activation: str = "relu"
 ) -> Params:
     """Return θ with hidden unit j of `up` multiplied by c_j and undone in `down`: same function.
 
@@ -141,7 +133,7 @@ def scale_units(
 
 def _check_alphas(alphas: Mapping[str, float], weights: list[str]) -> None:
     for name, alpha in alphas.items():
-        check_positive("scale_layers", f"alpha for {name}", alpha, REASON)
+        positive("scale_layers", f"alpha for {name}", alpha, REASON)
     _check_layers(weights, *alphas)
     product = math.prod(alphas.values())
     if not math.isclose(product, 1, rel_tol=1e-9):

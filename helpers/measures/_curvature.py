@@ -66,11 +66,7 @@ def first_guess(v: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def spectral_norm(
-    loss: LossFn,
-    params: Params,
-    *,
-    tol: float = 1e-4,
-    generator: torch.Generator | None = None,
+    loss: LossFn, params: Params, *, tol: float = 1e-4, generator: torch.Generator | None = None
 ) -> float:
     """Return |||Hess L(θ)|||₂, the largest |λ|, to within tol times itself; λ_max at a minimum.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from helpers.measures._each import each
 from helpers.measures._products import dense_hessian, gradient
-from helpers.nets._params import LossFn, Params, check_finite, check_positive, perturb, seeded
+from helpers.nets._params import LossFn, Params, check_finite, perturb, positive, seeded
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def quadratic_local_entropy(loss: LossFn, params: Params, gamma: float) -> float
 
 def _second_order(loss: LossFn, params: Params, gamma: float):
     """Return λ, the eigenvectors W, the Gibbs measure's mean in their coordinates, and L(θ)."""
-    check_positive("local entropy", "gamma", gamma, "without it nothing is local")
+    positive("local entropy", "gamma", gamma, "without it nothing is local")
     check_finite(params, "local entropy")
     values, W = torch.linalg.eigh(dense_hessian(loss, params))
     mean = -(W.T @ gradient(loss, params)) / (values + gamma)

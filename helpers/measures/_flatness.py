@@ -22,10 +22,10 @@ from helpers.nets._params import (
     Net,
     Params,
     check_finite,
-    check_positive,
-    finite_loss,
     flatten,
+    loss_at,
     perturb,
+    positive,
     seeded,
     unflatten,
     weight_names,
@@ -134,7 +134,7 @@ def hs_box(f: Net, params: Params, x: Tensor, eps_output: float) -> Tensor:
         ValueError: eps_output <= 0.
     """
     why = "it is the squared output change that is tolerated"
-    check_positive("hs_box", "eps_output", eps_output, why)
+    positive("hs_box", "eps_output", eps_output, why)
     J = jacrev(lambda theta: f(unflatten(theta, params), x[None])[0])(flatten(params))  # (out, n)
     slope = J.square().sum(0).sqrt()  # (n,)
     share = torch.where(slope > 0, J.abs() / slope, 0.0).sum(1)  # (out,)
@@ -142,8 +142,8 @@ def hs_box(f: Net, params: Params, x: Tensor, eps_output: float) -> Tensor:
 
 
 def _check_ball(who: str, loss: LossFn, params: Params, eps_radius: float) -> float:
-    check_positive(who, "eps_radius", eps_radius, "it is the radius of a ball")
-    return finite_loss(who, loss, params, "Definition 2 divides by 1 + L")
+    positive(who, "eps_radius", eps_radius, "it is the radius of a ball")
+    return loss_at(who, loss, params, "Definition 2 divides by 1 + L")
 
 
 def _check_upwards(top: float, norm: float) -> None:

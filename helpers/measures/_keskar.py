@@ -13,15 +13,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from helpers.nets._params import (
-    LossFn,
-    Params,
-    check_positive,
-    finite_loss,
-    flatten,
-    perturb,
-    seeded,
-)
+from helpers.nets._params import LossFn, Params, flatten, loss_at, perturb, positive, seeded
 
 
 @dataclass(frozen=True)
@@ -57,10 +49,9 @@ def keskar_sharpness(
     Raises:
         ValueError: eps_box <= 0, non-finite θ, A or starts of the wrong shape, a negative loss.
     """
-    theta = flatten(params).detach()
-    check_positive("keskar_sharpness", "eps_box", eps_box, "it scales a box")
-    base = finite_loss("keskar_sharpness", loss, params, "the metric divides by 1 + L")
-    generator = seeded(generator, theta)
+    positive("keskar_sharpness", "eps_box", eps_box, "it scales a box")
+    base = loss_at("keskar_sharpness", loss, params, "the metric divides by 1 + L")
+    theta, generator = flatten(params).detach(), seeded(generator, flatten(params))
     A = _subspace(subspace, theta, generator)
     half = box_half_sides(theta, eps_box, A)
     f = _Fall(loss, params, A, half, base)
@@ -69,8 +60,8 @@ def keskar_sharpness(
         value, slope = f(u)
         f.unit = max(float(np.square(slope).mean()) ** 0.5, 1e-12)  # or the first step is tiny
         options = {"maxiter": iterations, "ftol": 0, "gtol": 1e-6}
-        bounds = [(-1, 1)] * len(u)
-        end = minimize(f, u, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        box = [(-1, 1)] * len(u)
+        end = minimize(f, u, jac=True, method="L-BFGS-B", bounds=box, options=options)
         for point, there in ((u, value), (end.x, end.fun * f.unit)):
             if there < fall:
                 best, fall = point * half, float(there)

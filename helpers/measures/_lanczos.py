@@ -120,11 +120,7 @@ def krylov(
 
 
 def ritz(
-    T: Tensor,
-    k: int,
-    *,
-    outside: Tensor,
-    by: Callable[[Tensor], Tensor] = lambda values: values,
+    T: Tensor, k: int, *, outside: Tensor, by: Callable[[Tensor], Tensor] = lambda values: values
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the k eigenvalues of T = QHQᵀ (m, m) wanted, their vectors, residuals, and ‖T‖₂.
 

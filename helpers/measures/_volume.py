@@ -12,15 +12,7 @@ from torch import Tensor
 
 from helpers.measures._curvature import Estimate
 from helpers.measures._each import each
-from helpers.nets._params import (
-    LossFn,
-    Params,
-    check_finite,
-    check_positive,
-    flatten,
-    perturb,
-    seeded,
-)
+from helpers.nets._params import LossFn, Params, check_finite, flatten, perturb, positive, seeded
 
 MOST_CELLS = 4_000_000
 
@@ -166,7 +158,7 @@ def _first_crossing(loss, params, U, eps_height, radius, scan) -> Tensor:
 def _check_height(who: str, params: Params, eps_height: float) -> None:
     check_finite(params, who)
     why = "it is how far the loss may rise, and L < L(θ) holds nowhere near a minimum"
-    check_positive(who, "eps_height", eps_height, why)
+    positive(who, "eps_height", eps_height, why)
 
 
 def _directions(params: Params, directions: Tensor | None, points: int) -> Tensor:

@@ -26,12 +26,7 @@ class Data:
 
 
 def teacher_student(
-    f: Net,
-    params: Params,
-    n: int,
-    *,
-    generator: torch.Generator,
-    n_test: int = 200,
+    f: Net, params: Params, n: int, *, generator: torch.Generator, n_test: int = 200
 ) -> Data:
     """Return inputs x ~ N(0, I) with targets y = f(θ, x): θ itself is then an exact minimum.
 

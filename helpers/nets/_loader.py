@@ -43,9 +43,7 @@ class LoaderLoss:
 
 
 def over_loader(
-    f: Net,
-    loader: Any,
-    criterion: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    f: Net, loader: Any, criterion: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy
 ) -> LoaderLoss:
     """Return the mean of `criterion` over all examples of `loader`, for every measure of curvature.
 

@@ -121,13 +121,13 @@ def seeded(generator: torch.Generator | None, like: Tensor) -> torch.Generator:
     return generator or torch.Generator(like.device).manual_seed(0)
 
 
-def check_positive(who: str, name: str, value: float, why: str) -> None:
-    """Raise a ValueError unless 0 < value < ∞; `why` ends its sentence."""
+def positive(who: str, name: str, value: float, why: str) -> None:
+    """Raise a ValueError unless a number is > 0 and finite; `why` ends its sentence."""
     if not 0 < value < float("inf"):
         raise ValueError(f"{who} needs a finite {name} > 0, got {value}: {why}.")
 
 
-def finite_loss(who: str, loss: LossFn, params: Params, why: str) -> float:
+def loss_at(who: str, loss: LossFn, params: Params, why: str) -> float:
     """Return L(θ), or raise a ValueError unless θ is finite and 0 <= L(θ) < ∞."""
     check_finite(params, who)
     value = float(loss(params))

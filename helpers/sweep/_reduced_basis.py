@@ -110,10 +110,7 @@ def extend_along(basis: ReducedBasis, v: Tensor, at_most: int = 8) -> ReducedBas
 
 
 def ritz_sweep(
-    small: Small,
-    factors: Tensor,
-    k: int,
-    by: Callable[[Tensor], Tensor] = lambda values: values,
+    small: Small, factors: Tensor, k: int, by: Callable[[Tensor], Tensor] = lambda values: values
 ) -> Ritz:
     """Return the k eigenvalues of D H D largest by `by`, for each row d_g of `factors` (A, G).
 

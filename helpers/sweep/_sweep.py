@@ -82,12 +82,7 @@ def curvature_sweep(
     basis, ritz, converged = serve_repeated(basis, factors, goal, generator)
     traces = block_traces and _traces(params, factors, of, block_traces).to(theta)
     found = [t.to(theta) for t in (ritz.values, ritz.residuals)]
-    end = (
-        len(basis.Q),
-        converged,
-        basis.Q[:, back],
-        ritz.weights.to(theta),
-    )
+    end = (len(basis.Q), converged, basis.Q[:, back], ritz.weights.to(theta))
     return Sweep(amounts, *found, traces, *end)
 
 
