@@ -60,6 +60,12 @@ def test_a_plot_in_units_of_filters_survives_a_factor_a_layer_and_none_a_unit():
     assert by_layer < 1e-12 and by_unit > 0.1
 
 
+def test_a_direction_in_units_of_filters_has_each_filters_length():
+    _, theta, _, noise = net_and_twins(4)
+    for k, d in page()["in_filters"](theta, noise).items():
+        assert torch.allclose(d.norm(dim=0), theta[k].norm(dim=0), rtol=1e-12)
+
+
 def clouds(seed, n=40):
     dice = torch.Generator().manual_seed(seed)
     centre, prior = torch.randn(2, n, generator=dice, dtype=torch.float64)
