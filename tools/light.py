@@ -26,6 +26,7 @@ COMMENT = re.compile(r"/\*.*?\*/\s*", re.S)
 
 def setup(app):
     app.connect("html-page-context", drop_unused, priority=1000)
+    app.connect("write-started", forget_styles)
     app.connect("build-finished", drop_comments)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -41,6 +42,12 @@ def is_used(asset, body):
     """Does a page with this `body` need the file that `asset` names?"""
     needs = [mark for name, mark in NEEDS.items() if name in asset]
     return all(re.search(mark, body) for mark in needs)
+
+
+def forget_styles(app, _builder):
+    """Styles without comments differ from their sources: Sphinx would report what it overwrites."""
+    for path in (Path(app.outdir) / "_static").rglob("*.css"):
+        path.unlink()
 
 
 def drop_comments(app, error):
