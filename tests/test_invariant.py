@@ -162,6 +162,14 @@ def test_the_adaptive_step_has_length_rho_goes_uphill_and_moves_along(case, rho,
     assert relative(float(case.loss(there)), float(case.loss(stepped))) <= 1e-11
 
 
+def test_eta_is_added_to_the_unit_of_each_weight():
+    case = build([3, 4, 1], 0, where="off")
+    g, theta = gradient(case.loss, case.params), flatten(case.params)
+    T = theta.abs() + 0.3
+    stepped = adaptive_step(case.loss, case.params, 0.2, eta=0.3)
+    assert off(flatten(stepped), theta + 0.2 * T**2 * g / (T * g).norm()) < 1e-14
+
+
 def test_twin_with_eta_and_without_adaptation_the_step_does_not_move_along():
     case = build([4, 3, 1], 0, n=40, where="off")
     twin, rho = alpha_scale(case.params, 0.05), 0.5
