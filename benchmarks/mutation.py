@@ -35,6 +35,7 @@ SAMPLE, ENOUGH = 60, 0.95  # faults in a module; the share that must be seen
 PATIENCE, LEAST, HANGS = 4, 5, 1800  # times the tests' own seconds, and 5 more; by the clock
 WINGS = ("nets", "maps", "measures", "sweep")
 TWINS = {  # where the tests of a module have another name, or more than one file has them
+    "nets._called": ("modules",),
     "maps._labels": ("group",),
     "maps._rules": ("group", "group_borders", "other_layers"),
     "maps._symmetry": ("symmetry", "reparam"),
