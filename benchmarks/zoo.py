@@ -5,7 +5,8 @@ Each entry makes a module, random weights, and a small input. Nothing is downloa
 
 import torch
 
-PIXELS = 64  # the smallest side that all of the convolutional ones take, but for those named below
+PIXELS = 64  # a side that most of the convolutional ones take
+MORE = 128  # where the last layers would see a few places only, and hardly be felt
 
 
 def image(side=PIXELS, batch=2):
@@ -70,10 +71,11 @@ def of_transformers(kind, config, **more):
 CONVOLUTIONAL = [
     *("alexnet", "vgg11_bn", "resnet18", "resnet50", "resnext50_32x4d", "squeezenet1_1"),
     *("densenet121", "shufflenet_v2_x0_5", "mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5"),
-    *("efficientnet_b0", "efficientnet_v2_s", "regnet_y_400mf", "convnext_tiny"),
+    *("efficientnet_b0", "efficientnet_v2_s", "convnext_tiny"),
 ]
 ZOO = {
     **{f"torchvision {name}": of_torchvision(name) for name in CONVOLUTIONAL},
+    "torchvision regnet_y_400mf": of_torchvision("regnet_y_400mf", MORE),
     "torchvision googlenet": of_torchvision("googlenet", aux_logits=False, init_weights=False),
     "torchvision inception_v3": of_torchvision(
         "inception_v3", 75, aux_logits=False, init_weights=False
@@ -87,7 +89,7 @@ ZOO = {
     "timm resmlp_12": of_timm("resmlp_12_224", 32, img_size=32),
     "timm gmlp_ti16": of_timm("gmlp_ti16_224", 32, img_size=32),
     "timm convnextv2_atto": of_timm("convnextv2_atto"),
-    "timm poolformer_s12": of_timm("poolformer_s12"),
+    "timm poolformer_s12": of_timm("poolformer_s12", MORE),
     "timm ghostnet_100": of_timm("ghostnet_100"),
     "timm repvgg_a0": of_timm("repvgg_a0"),
     "timm nf_resnet26": of_timm("nf_resnet26"),
