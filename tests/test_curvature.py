@@ -32,7 +32,7 @@ from helpers import (
 )
 from helpers.measures import _graph
 from helpers.measures import _products as products
-from helpers.measures._curvature import first_guess
+from helpers.measures._curvature import diagonal, first_guess
 
 
 def forward_over_reverse(case):
@@ -294,6 +294,17 @@ def test_a_smaller_tolerance_is_met_and_costs_more_products():
     loose, usual, tight = (top_eigenvalues(bowl, params, tol=tol) for tol in (1e-1, 1e-4, 1e-9))
     assert loose.products < usual.products < tight.products
     assert float(tight.residuals[0]) <= 1e-9 * float(tight.values[0])
+
+
+def test_the_diagonal_is_that_of_the_matrix_and_two_samples_are_enough_for_a_trace():
+    case = build([3, 4, 2], 0)
+    H = dense_hessian(case.loss, case.params)
+    found, total = diagonal(case.loss, case.params)
+    assert float((found - H.diagonal()).abs().max()) < 1e-12 * float(H.abs().max())
+    assert total == trace(case.loss, case.params)
+    guess, total = diagonal(case.loss, case.params, 2, torch.Generator().manual_seed(0))
+    assert float(guess.sum()) == pytest.approx(total.value, rel=1e-12)
+    assert total == trace(case.loss, case.params, samples=2)
 
 
 def test_one_sample_is_refused():
