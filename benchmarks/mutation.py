@@ -36,6 +36,7 @@ PATIENCE, LEAST, HANGS = 4, 5, 1800  # times the tests' own seconds, and 5 more;
 WINGS = ("nets", "maps", "measures", "sweep")
 TWINS = {  # where the tests of a module have another name, or more than one file has them
     "nets._called": ("modules",),
+    "nets._params": ("params", "flatness", "volume"),
     "maps._labels": ("group",),
     "maps._rules": ("group", "group_borders", "other_layers"),
     "maps._symmetry": ("symmetry", "reparam"),
