@@ -123,7 +123,7 @@ def no_raw_interact(page):
             yield f"{page.where(at)} uses interact, which is dead on the site: use explore."
         if re.search(r"\bglue\s*\(|import glue", cell.source):
             yield f"{page.where(at)} uses glue, which Jupyter and Colab cannot show: use say."
-        if re.search(r"set_num_threads|set_default_dtype|filterwarnings", cell.source):
+        if re.search(r"set_default_dtype|filterwarnings", cell.source):
             yield f"{page.where(at)} changes a global setting: the next page would not know."
 
 
