@@ -221,7 +221,7 @@ FAULTS = {
     "interact": (plant(SHOWN, "interact(f, x=1)"), "cell 8 uses interact"),
     "decorator": (plant(SHOWN, "@interact\ndef f(): pass"), "cell 8 uses interact"),
     "glue": (plant(SHOWN, "glue('x', 1)"), "cell 8 uses glue"),
-    "dtype": (plant(SHOWN, "torch.set_default_dtype(torch.float64)"), "cell 8 changes a global setting"),
+    "dtype": (plant(SHOWN, "torch.set_default_dtype(f)"), "cell 8 changes a global setting"),
     "no alt": (swap(FIGURE, ', alt="a"', ""), "explore needs alt="),
     "hidden knobs": (swap(FIGURE, 'alt="a"', 'alt="a", **k'), "hides its knobs behind **"),
     "much drawing": (swap(FIGURE, "figs = []", "figs = []\n" * 45), "cell 4 draws in 54 lines"),
