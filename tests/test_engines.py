@@ -102,7 +102,7 @@ def test_a_link_leads_to_its_position(tab, base, start):
 
 
 def follow_a_link(tab, base, start):
-    """Follow a link to the third position of the front page's figure; the figure's name."""
+    """Follow a link to a position of the front page's first figure; the name of that figure."""
     ready(tab, base + FRONT)
     name, knob, value = tab.run(ADDRESS)
     tab.open("about:blank")
