@@ -283,6 +283,12 @@
     keepLater();
   }
 
+  // WebKit shows a page that comes back as it was left, then resets controls without completion.
+  function reflectAgain({ persisted }) {
+    const all = persisted ? [...live.values()].flatMap((figure) => figure.knobs) : [];
+    setTimeout(() => all.forEach((knob) => knob.reflect()));
+  }
+
   // A link to the place in the address bar changes no address, and no event would tell.
   function followAgain(event) {
     const link = event.target.closest?.("a[href*='#']");
@@ -327,6 +333,7 @@
     window.addEventListener("popstate", arrive);
     window.addEventListener("hashchange", () => { if (!history.state?.live) arrive(); });
     window.addEventListener("pagehide", () => keep());
+    window.addEventListener("pageshow", reflectAgain);
     window.addEventListener("scroll", keepLater, { passive: true });
     document.addEventListener("click", followAgain);
   }
