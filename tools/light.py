@@ -3,6 +3,7 @@
 Each line below names a part of a file's name and what stands in the body of a page that needs it.
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -21,13 +22,13 @@ NEEDS = {
     "translations": r'id="search-results"',
     "doctools": r'id="search-results"',
 }
+OWN = "book/_static"
 COMMENT = re.compile(r"/\*.*?\*/\s*", re.S)
 
 
 def setup(app):
     app.connect("html-page-context", drop_unused, priority=1000)
-    app.connect("write-started", forget_styles)
-    app.connect("build-finished", drop_comments)
+    app.connect("config-inited", ship_light, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -44,14 +45,32 @@ def is_used(asset, body):
     return all(re.search(mark, body) for mark in needs)
 
 
-def forget_styles(app, _builder):
-    """Styles without comments differ from their sources: Sphinx would report what it overwrites."""
-    for path in (Path(app.outdir) / "_static").rglob("*.css"):
-        path.unlink()
+def ship_light(app, config):
+    """The book's own styles and scripts without their comments, in place of their folder.
+
+    A file is written only where it changed, so that a second build leaves the site as it is.
+    """
+    if OWN not in config.html_static_path:
+        return
+    source = Path(app.srcdir) / OWN
+    target = Path(app.outdir).parent / "static"
+    target.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        light = shortened(path)
+        place = target / path.name
+        if not place.exists() or place.read_bytes() != light:
+            place.write_bytes(light)
+    for left in {one.name for one in target.iterdir()} - {one.name for one in source.iterdir()}:
+        (target / left).unlink()
+    own = os.path.relpath(target, app.srcdir)
+    config.html_static_path = [own if place == OWN else place for place in config.html_static_path]
 
 
-def drop_comments(app, error):
-    """Styles as they are read by a browser: 200 lines of comment are for those who write them."""
-    if error is None and app.builder.format == "html":
-        for path in (Path(app.outdir) / "_static").rglob("*.css"):
-            path.write_text(COMMENT.sub("", path.read_text("utf-8")), "utf-8")
+def shortened(path):
+    """The bytes of a file of ours, a style or a script without lines of comment."""
+    if path.suffix == ".css":
+        return COMMENT.sub("", path.read_text("utf-8")).encode()
+    if path.suffix == ".js":
+        lines = path.read_text("utf-8").splitlines(keepends=True)
+        return "".join(line for line in lines if not line.lstrip().startswith("//")).encode()
+    return path.read_bytes()
