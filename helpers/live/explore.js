@@ -286,7 +286,7 @@
   // WebKit shows a page that comes back as it was left, then resets controls without completion.
   function reflectAgain({ persisted }) {
     const all = persisted ? [...live.values()].flatMap((figure) => figure.knobs) : [];
-    setTimeout(() => all.forEach((knob) => knob.reflect()));
+    for (const ms of [0, 300]) setTimeout(() => all.forEach((knob) => knob.reflect()), ms);
   }
 
   // A link to the place in the address bar changes no address, and no event would tell.
