@@ -100,7 +100,7 @@ def test_it_is_british_with_ize_and_neither_ise_nor_american(spelling):
 def test_the_books_own_words_are_in_order_and_each_of_them_is_needed(spelling, everything):
     """A name may wait for its page: it hides no slip, for it begins with a capital."""
     own = words.OWN.read_text(encoding="utf-8").split()
-    assert own == sorted(set(own), key=str.lower)
+    assert own == sorted(set(own), key=lambda word: (word.lower(), word))
     bare = words.Spelling(spelling.british, spelling.american, set())
     needed = {word.lower() for _, said in everything for word in bare.unknown(said)}
     assert not [word for word in own if word.islower() and word not in needed]
