@@ -10,33 +10,20 @@ than a tenth of them. An environment of its own is made in `_build/architectures
 
 import datetime
 import gc
-import os
 import subprocess
 import sys
 import time
-import venv
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.apart import ROOT, ready
+
 HOME = ROOT / "_build" / "architectures"
-PYTHON = HOME / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-PINS = Path(__file__).with_name("requirements-architectures.txt")
 TABLE = Path(__file__).with_suffix(".md")
 KEPT, POWER = 1e-9, 0.1  # relative: what a twin may be off, and what a layer alone has to move
 HEAD = (
     "| network | parameters | factors | kinds | refused | seconds | twin off by | tenfold moves |",
     "|---|---:|---:|---:|---:|---:|---:|---:|",
 )
-
-
-def ready():
-    """Make the environment, or bring it up to the pins; nothing where it fits."""
-    stamp = HOME / ".ready"
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == PINS.read_text(encoding="utf-8"):
-        return
-    venv.create(HOME, with_pip=True)
-    subprocess.run([PYTHON, "-m", "pip", "install", "-q", "-r", PINS], check=True)
-    stamp.write_text(PINS.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def owners(module):
@@ -148,8 +135,7 @@ def page(lines, wrong):
 
 def main(arguments):
     if Path(sys.prefix).resolve() != HOME.resolve():
-        ready()
-        command = [PYTHON, "-m", "benchmarks.architectures", *arguments]
+        command = [ready("architectures"), "-m", "benchmarks.architectures", *arguments]
         return subprocess.run(command, cwd=ROOT, check=False).returncode
     from benchmarks.zoo import ZOO
 

@@ -18,17 +18,15 @@ import signal
 import subprocess
 import sys
 import traceback
-import venv
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.apart import ROOT, ready
+
 HOME = ROOT / "_build" / "mutation"
-PYTHON = HOME / "bin" / "python"
 SAID = HOME / "said.txt"  # by the last run
-PINS = Path(__file__).with_name("requirements-mutation.txt")
 TABLE = Path(__file__).with_suffix(".md")
 EQUIVALENTS = Path(__file__).with_name("equivalents.yml")
 SAMPLE, ENOUGH = 60, 0.95  # faults in a module; the share that must be seen
@@ -76,20 +74,10 @@ def twins(module):
 # ---- the faults ----------------------------------------------------------------------------------
 
 
-def ready():
-    """Make the environment that plants, or bring it up to the pins; nothing where it fits."""
-    stamp = HOME / ".ready"
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == PINS.read_text(encoding="utf-8"):
-        return
-    venv.create(HOME, with_pip=True)
-    subprocess.run([PYTHON, "-m", "pip", "install", "-q", "-r", PINS], check=True)
-    stamp.write_text(PINS.read_text(encoding="utf-8"), encoding="utf-8")
-
-
 def faults(module, count):
     """(how many there are, those that are planted); `count` None for all."""
     drawn = [] if count is None else [str(count), module]
-    command = [PYTHON, "-m", "benchmarks.mutants", source_of(module), *drawn]
+    command = [ready("mutation"), "-m", "benchmarks.mutants", source_of(module), *drawn]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout)
 
@@ -281,7 +269,6 @@ def page(lines, known):
 def main(arguments):
     named = [word for word in arguments if not word.startswith("-")]
     wanted = [m for m in modules() if not named or {m, m.partition(".")[0]} & set(named)]
-    ready()
     warm()
     known, count = equivalents(), None if "--all" in arguments else SAMPLE
     rows = []

@@ -4,18 +4,15 @@ Oracle: the browser; Pillow for the size of a card; the list of files of a built
 a search's results is written here by hand: the page that explains the word comes first.
 """
 
-import functools
-import http.server
 import json
 import re
-import threading
 import time
-from contextlib import contextmanager
 from xml.etree import ElementTree
 
 import nbformat
 import pytest
 from PIL import Image
+from serving import served
 from test_faults import SET_UP, build, new_book, write_book
 
 from tools import letters, repository
@@ -55,37 +52,6 @@ def book(tmp_path_factory):
 @pytest.fixture(scope="module")
 def html(book):
     return book / "_build" / "html"
-
-
-class Pages(http.server.SimpleHTTPRequestHandler):
-    """Serves a site below a prefix, with its 404 page, as GitHub Pages does."""
-
-    prefix = "/"
-
-    def translate_path(self, path):
-        inside = path.startswith(self.prefix)
-        return super().translate_path("/" + path.removeprefix(self.prefix) if inside else "/none")
-
-    def send_error(self, code, *_):
-        self.send_response(code)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.end_headers()
-        with open(f"{self.directory}/404.html", "rb") as page:
-            self.wfile.write(page.read())
-
-    def log_message(self, *_):
-        pass
-
-
-@contextmanager
-def served(site, prefix="/"):
-    """The address of a server of `site`."""
-    kind = type("Below", (Pages,), {"prefix": prefix})
-    handler = functools.partial(kind, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}{prefix}"
-        server.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,9 @@ Oracle: Firefox and WebKit themselves, where they are installed, on the built si
 shows at length (tests/test_site.py, test_grips.py) is tried here once.
 """
 
-import functools
-import http.server
-import threading
-
 import engines
 import pytest
+from serving import served
 
 pytestmark = pytest.mark.site
 
@@ -48,18 +45,10 @@ KEPT = "return String(history.state?.live?.[arguments[0]]) === '5'"
 AT = "return document.getElementById(arguments[0])?.querySelector('input[type=range]')?.value"
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture(scope="module")
 def base(site):
-    handler = functools.partial(Quiet, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with served(site) as address:
+        yield address
 
 
 @pytest.fixture(scope="module", params=[engines.firefox, engines.webkit], ids=lambda e: e.__name__)

@@ -3,15 +3,13 @@
 Oracle: the browser. Nothing is read from the sources but the list of pages.
 """
 
-import functools
 import gzip
-import http.server
 import re
-import threading
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import pytest
+from serving import served
 
 from tools import editions, pages
 from tools.whole_book import read_book
@@ -255,26 +253,18 @@ def test_a_screen_reader_hears_the_value_and_then_the_words(open_page):
 # ---- the whole site ------------------------------------------------------------------------------
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
-def served(site):
-    """The address of a server of the site."""
-    handler = functools.partial(Quiet, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+def address(site):
+    """The address of a server of the site, without a slash at the end."""
+    with served(site) as address:
+        yield address.removesuffix("/")
 
 
-def test_the_root_leads_to_the_first_page_from_a_server_too(open_page, served):
-    tab = open_page("index", base=served)
+def test_the_root_leads_to_the_first_page_from_a_server_too(open_page, address):
+    tab = open_page("index", base=address)
     tab.wait_for_selector("figure.live .live-actions")
     assert tab.faults == []
-    assert {urlparse(url).netloc for url in tab.asked} - {urlparse(served).netloc} <= {""}
+    assert {urlparse(url).netloc for url in tab.asked} - {urlparse(address).netloc} <= {""}
 
 
 def test_the_search_finds_a_page(open_page):
@@ -362,8 +352,8 @@ def script_errors(tab):
     return [fault for fault in tab.faults if fault.startswith("script error")]
 
 
-def test_a_sandboxed_page_has_its_theme_its_figures_and_its_formulas(open_page, served):
-    tab, frame = framed(open_page, f"{served}/{FIRST}.html")
+def test_a_sandboxed_page_has_its_theme_its_figures_and_its_formulas(open_page, address):
+    tab, frame = framed(open_page, f"{address}/{FIRST}.html")
     assert frame.evaluate("() => { try { return String(origin); } catch { return ''; } }") == "null"
     before = frame.evaluate("document.documentElement.dataset.mode")
     frame.evaluate("document.querySelector('.theme-switch-button').click()")
@@ -373,8 +363,8 @@ def test_a_sandboxed_page_has_its_theme_its_figures_and_its_formulas(open_page, 
     assert script_errors(tab) == []
 
 
-def test_the_search_finds_a_page_where_nothing_may_be_stored(open_page, served):
-    tab, frame = framed(open_page, f"{served}/search.html?q=rectifier")
+def test_the_search_finds_a_page_where_nothing_may_be_stored(open_page, address):
+    tab, frame = framed(open_page, f"{address}/search.html?q=rectifier")
     frame.wait_for_selector("#search-results li a")
     assert not [fault for fault in script_errors(tab) if "Storage" in fault]
 
