@@ -221,6 +221,7 @@ FAULTS = {
     "interact": (plant(SHOWN, "interact(f, x=1)"), "cell 8 uses interact"),
     "decorator": (plant(SHOWN, "@interact\ndef f(): pass"), "cell 8 uses interact"),
     "glue": (plant(SHOWN, "glue('x', 1)"), "cell 8 uses glue"),
+    "threads": (plant(SHOWN, "torch.set_num_threads(1)"), "cell 8 changes a global setting"),
     "dtype": (plant(SHOWN, "torch.set_default_dtype(f)"), "cell 8 changes a global setting"),
     "no alt": (swap(FIGURE, ', alt="a"', ""), "explore needs alt="),
     "hidden knobs": (swap(FIGURE, 'alt="a"', 'alt="a", **k'), "hides its knobs behind **"),

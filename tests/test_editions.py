@@ -468,6 +468,7 @@ def test_no_line_of_a_solution_stands_in_the_students_edition(page, both):
     text = "\n".join(cell.source for cell in both[1].cells)
     assert [s for s in secret if len(s) >= 20 and s in text and s not in kept] == []
     assert not any("predict" in cell.metadata for cell in both[1].cells)
+    assert "feedback" not in str([cell.metadata for cell in both[1].cells])
 
 
 def test_an_edition_is_small_and_has_no_widgets(both):

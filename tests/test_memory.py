@@ -116,7 +116,7 @@ def test_a_page_loads_what_it_uses(visit):
         return visit(page).evaluate(f"{assets}.map(one => one.href || one.src).join(' ')")
 
     with_figure, plain = files("one"), files("plain")
-    for name in light.NEEDS:
+    for name in (*light.NEEDS, *light.SEARCH):
         assert name not in plain or name in ("copybutton", "clipboard"), name
     assert "explore.js" in with_figure and "exercise.css" in with_figure
     assert "logo_colab" not in visit("one").content()

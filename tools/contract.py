@@ -117,13 +117,18 @@ def one_front_door(page):
                 yield f"{page.where(at)} needs `from helpers import …`, got {ast.unparse(node)!r}."
 
 
+ONE_THREAD = "one-thread"  # the cell that may ask for it: speed alone depends on it
+
+
 def no_raw_interact(page):
     for at, cell in page.code():
         if re.search(r"\binteract(ive|_manual|ive_output)?\s*\(|@interact\b", cell.source):
             yield f"{page.where(at)} uses interact, which is dead on the site: use explore."
         if re.search(r"\bglue\s*\(|import glue", cell.source):
             yield f"{page.where(at)} uses glue, which Jupyter and Colab cannot show: use say."
-        if re.search(r"set_default_dtype|filterwarnings", cell.source):
+        settings = r"set_default_dtype|filterwarnings"
+        settings += "" if cell.get("id") == ONE_THREAD else "|set_num_threads"
+        if re.search(settings, cell.source):
             yield f"{page.where(at)} changes a global setting: the next page would not know."
 
 

@@ -18,10 +18,8 @@ NEEDS = {
     "copybutton": "<pre>",
     "clipboard": "<pre>",
     "explore.js": r'class="live"',
-    "sphinx_highlight": r'id="search-results"',
-    "translations": r'id="search-results"',
-    "doctools": r'id="search-results"',
 }
+SEARCH = ("sphinx_highlight", "translations", "doctools")  # for the search page, which has no body
 OWN = "book/_static"
 COMMENT = re.compile(r"/\*.*?\*/\s*", re.S)
 
@@ -42,7 +40,7 @@ def drop_unused(_app, _page, _template, context, _doctree):
 def is_used(asset, body):
     """Does a page with this `body` need the file that `asset` names?"""
     needs = [mark for name, mark in NEEDS.items() if name in asset]
-    return all(re.search(mark, body) for mark in needs)
+    return all(re.search(mark, body) for mark in needs) and not any(x in asset for x in SEARCH)
 
 
 def ship_light(app, config):
@@ -70,7 +68,10 @@ def shortened(path):
     """The bytes of a file of ours, a style or a script without lines of comment."""
     if path.suffix == ".css":
         return COMMENT.sub("", path.read_text("utf-8")).encode()
-    if path.suffix == ".js":
-        lines = path.read_text("utf-8").splitlines(keepends=True)
-        return "".join(line for line in lines if not line.lstrip().startswith("//")).encode()
-    return path.read_bytes()
+    return script(path).encode() if path.suffix == ".js" else path.read_bytes()
+
+
+def script(path):
+    """A script without its lines of comment."""
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    return "".join(line for line in lines if not line.lstrip().startswith("//"))

@@ -12,9 +12,8 @@ FIRST_PAGE = "Overview"  # of a part: its caption has the name already
 
 
 def setup(app):
-    app.add_config_value(
-        "book_sidebar", {}, "env", [dict]
-    )  # another name: all pages are read again
+    # With another name all pages are read again.
+    app.add_config_value("book_sidebar", {}, "env", [dict])
     app.connect("config-inited", name_entries, priority=910)  # the table of contents is there
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -34,9 +33,9 @@ def names(root):
     """{page: "2.4 The Hessian"} for the chapters of the book in `root`, and their parts' fronts."""
     found = {}
     for part, (_, listed) in enumerate(pages.parts(root), 1):
-        chapters = [page for page in listed if short_name(root, page)]
-        for place, page in enumerate(chapters, 1):
-            found[page] = f"{part}.{place} {short_name(root, page)}"
+        chapters = [(page, short) for page in listed if (short := short_name(root, page))]
+        for place, (page, short) in enumerate(chapters, 1):
+            found[page] = f"{part}.{place} {short}"
         if chapters:
             found |= {page: FIRST_PAGE for page in listed if page.endswith("/intro")}
     return found
@@ -45,7 +44,4 @@ def names(root):
 def short_name(root, page):
     """The short name in the first cell of a chapter's notebook; None where there is none."""
     path = root / f"{page}.ipynb"
-    if not path.exists():
-        return None
-    first = pages.read(path).cells[0]
-    return first.metadata.get("chapter", {}).get("short")
+    return pages.read(path, root).facts.get("short") if path.exists() else None

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from myst_nb.sphinx_ import NbMetadataCollector
 
-from tools import fresh, isolation
+from tools import fresh, isolation, light
 from tools.parallel import ChaptersStopped, leave_executed, run_missing, seconds_file
 
 SHAPES_OUTPUT = ("matplotlib", "numpy", "torch")  # a new release may draw another picture
@@ -84,9 +84,7 @@ def key_caches(app, config):
 
 def live_script(names=LIVE):
     """The script of the live figures: its files in one, without their lines of comment."""
-    paths = [helpers_folder() / "live" / f"{name}.js" for name in names]
-    lines = [line for path in paths for line in path.read_text("utf-8").splitlines()]
-    return "\n".join(line for line in lines if not line.lstrip().startswith("//")) + "\n"
+    return "".join(light.script(helpers_folder() / "live" / f"{name}.js") for name in names)
 
 
 def ship_script(app, config):
