@@ -5,7 +5,7 @@ Oracle: torch's own SGD with momentum and weight decay on a single net, fed the 
 
 import pytest
 import torch
-from random_nets import off
+from random_nets import DEVICES, off
 
 from helpers import cross_entropy, init_net, relu_net, train_many, two_moons
 
@@ -58,3 +58,17 @@ def test_a_decay_is_missing_or_a_batch_too_large():
     for lr, decay, batch in (([0.1, 0.2], [0.0], 4), ([0.1], [0.0], 61), ([0.1], [0.0], 0)):
         with pytest.raises(ValueError, match="train_many needs a decay for each lr and a batch"):
             train(lr, decay, batch=batch)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_nets_are_trained_where_their_data_are(device):
+    own = {"lr": torch.tensor([0.05, 0.1]).double(), "decay": torch.zeros(2).double()}
+    options = {"batch": 16, "target": 0.3, "epochs": 60}
+    found = []
+    for place in ("cpu", device):
+        there = {name: value.to(place) for name, value in own.items()}
+        dice, data = torch.Generator().manual_seed(3), (DATA.X.to(place), DATA.y.to(place))
+        found.append(train_many(*data, WIDTHS, **there, **options, generator=dice))
+    here, there = found
+    assert there.loss.device.type == there.params["theta1"].device.type == torch.device(device).type
+    assert off(there.loss.cpu(), here.loss) < 1e-9

@@ -43,11 +43,12 @@ def train_many(
         ValueError: another number of decays than of step sizes, or a batch larger than the data.
     """
     _check(X, lr, decay, batch)
-    starts = [init_net(widths, generator=generator, dtype=X.dtype) for _ in lr]
+    new = {"generator": generator, "dtype": X.dtype, "device": X.device}
+    starts = [init_net(widths, **new) for _ in lr]
     start = nets = {name: torch.stack([one[name] for one in starts]) for name in starts[0]}
     end = {name: block.clone() for name, block in start.items()}
     speed = {name: torch.zeros_like(block) for name, block in start.items()}
-    loss, left = torch.full_like(lr, torch.nan), torch.arange(len(lr))
+    loss, left = torch.full_like(lr, torch.nan), torch.arange(len(lr), device=X.device)
     for _ in range(epochs):
         nets, speed = _epoch(nets, speed, X, y, lr[left], decay[left], batch, generator)
         value = _losses(nets, X.expand(len(left), -1, -1), y.expand(len(left), -1)).detach()
@@ -66,7 +67,8 @@ def _losses(nets: Params, X: Tensor, y: Tensor) -> Tensor:
 
 
 def _epoch(nets, speed, X, y, lr, decay, batch, generator):
-    order = torch.rand(len(lr), len(X), generator=generator).argsort(1)  # one for each net
+    dice = torch.rand(len(lr), len(X), generator=generator, device=generator.device)
+    order = dice.argsort(1).to(X.device)  # one for each net
     lr, decay = lr[:, None, None], decay[:, None, None]
     for rows in order.split(batch, dim=1):
         leaves = {name: block.detach().requires_grad_() for name, block in nets.items()}
