@@ -19,6 +19,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from IPython.core.inputtransformer2 import TransformerManager
+from torch import nn
 
 from helpers.live._exercises import exercise, seal, unseal
 
@@ -66,6 +67,15 @@ def twice_shy(value):
     if value == "untouched":
         return None
     return "" if value > 0 else f"{value} is not positive."
+
+
+def halves_two(function):
+    """A judge of functions that knows of no starter: half of 2 is 1."""
+    return "" if function(2) == 1 else "half of 2 is 1."
+
+
+def halves_two_or_stops(function):
+    return "" if float(function(2)) == 1 else "half of 2 is 1."
 
 
 def counts_its_calls(x, calls=itertools.count()):  # noqa: B008, one count for all calls
@@ -284,6 +294,17 @@ def test_a_function_of_many_points_is_compared_without_a_list_of_them(capsys, mo
     )
     monkeypatch.setattr("helpers.live._exercises.shown", lambda args: pytest.fail("made a list"))
     assert mean(lambda x: x.mean()) and not mean(lambda x: 3.0) and not mean(lambda x: 1.0)
+
+
+@pytest.mark.parametrize("judge", [halves_two, halves_two_or_stops])
+def test_a_starter_that_gives_nothing_is_no_wrong_answer_to_any_judge(judge):
+    wrong = [(lambda x: 2 * x, "half, not twice."), (lambda x: x, "that is x itself.")]
+    line = exercise("ex-half", kind="judged", truth=judge, wrong=wrong).line
+    assert line(lambda x: None) == line(lambda x: {"a": None}) == YOUR_TURN
+    assert line(halves) == RIGHT
+    assert line(lambda x: x + 5) == "Not yet: half of 2 is 1."
+    assert line(lambda x: "one").startswith("Not yet: ")
+    assert line(nn.Hardtanh()).startswith("Not yet: ")  # a module is asked as it is
 
 
 def test_an_answer_that_cannot_be_asked_anything_gets_a_line(capsys):

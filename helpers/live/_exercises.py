@@ -10,6 +10,8 @@
 """
 
 import base64
+import functools
+import inspect
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,14 +67,19 @@ class Exercise:
         return RIGHT if right else f"Not yet: {self.hint}"
 
     def _judged(self, answer):
+        given = []  # by the answer, if it is a function: a starter's gives None
         try:
-            said = self.truth(answer)
+            said = self.truth(_watched(answer, given))
         except Exception as error:
+            if blank(given):
+                return YOUR_TURN
             form = self.hint and f"{self.hint.rstrip('.')}; "
             return f"Not yet: {form}your answer stopped the check: {named(error)}."
         if not (said is None or isinstance(said, str)):
             raise TypeError(f"the judge gave {described(said)}, not a sentence")
-        return YOUR_TURN if said is None else f"Not yet: {said}" if said else RIGHT
+        if said is None or (said and blank(given)):
+            return YOUR_TURN
+        return f"Not yet: {said}" if said else RIGHT
 
     def _alike(self, answer, wrong, want):
         if self.kind == "judged" and not is_plain(want):
@@ -98,7 +105,8 @@ def exercise(label, *, truth, wrong, hint="", kind="number", at=(), tol=1e-2):
     relatively), "count" (whole, exactly), "choice" (letters as in "AC", words, booleans),
     "function" (`truth` is one too; both are called with each tuple of arguments in `at`), or
     "judged": `truth(answer)` returns "" if it is right, else a sentence, or None for an untouched
-    starter; its `hint`, told to an answer that stops the judge, says what an answer looks like.
+    starter, as is any function that gives the judge nothing but None; its `hint`, told to an answer
+    that stops the judge, says what an answer looks like.
     `wrong` maps typical wrong answers to sentences; pairs do as well.
 
     Raises: ValueError, naming the label, for a check that would mislead: a wrong answer that it
@@ -130,6 +138,19 @@ def unseal(text):
     except (TypeError, ValueError, zlib.error):
         pass
     raise ValueError("this cell was changed: fetch the notebook again.")
+
+
+def _watched(answer, given):
+    """`answer`, and if it is a function of Python's one that adds what it gives to `given`."""
+    if not inspect.isfunction(answer):  # a module or a class is to be looked at, not only called
+        return answer
+
+    @functools.wraps(answer)
+    def call(*args, **kwargs):
+        given.append(answer(*args, **kwargs))
+        return given[-1]
+
+    return call
 
 
 def _refuse(label, faults):
