@@ -113,14 +113,19 @@ class Planted(importlib.machinery.SourceFileLoader):
 
 def warm():
     """Load what every run needs; `helpers` itself is left to the fork."""
-    import hypothesis  # noqa: F401
+    import filelock  # noqa: F401
+    import hypothesis.strategies  # noqa: F401
     import matplotlib.figure  # noqa: F401
+    import nbformat  # noqa: F401
     import pytest  # noqa: F401
     import scipy.sparse.linalg  # noqa: F401
-    import sklearn.datasets  # noqa: F401
+    import sklearn.datasets
+    import sklearn.linear_model
+    import sklearn.model_selection  # noqa: F401
     import torch
     from torch import func  # noqa: F401
 
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # half of what a fork would do first
     torch.set_num_threads(1)
     torch.randn(8, 8) @ torch.randn(8, 8)
     assert "helpers.nets" not in sys.modules, "helpers is loaded: its forks would not see a fault."
