@@ -91,6 +91,21 @@ def test_definition_4_asks_for_every_factor():
     assert not is_positively_homogeneous(phi)
 
 
+def test_definition_4_looks_close_to_zero_and_far_from_it():
+    """One of these is bent within 0.05 of zero, the other one from 50 on."""
+    bent = lambda where: lambda z: torch.where(where(z.abs()), 2 * z, z)  # noqa: E731
+    assert not is_positively_homogeneous(bent(lambda size: size < 0.05))
+    assert not is_positively_homogeneous(bent(lambda size: size > 50))
+
+
+def test_definition_4_is_held_to_rounding_unless_more_is_allowed():
+    def phi(z):
+        return z + 1e-10 * torch.sin(z)
+
+    assert not is_positively_homogeneous(phi)
+    assert is_positively_homogeneous(phi, tol=1e-8)
+
+
 @law(100)
 @given(alpha=st.floats(0, 1e6), z=st.floats(-1e6, 1e6))
 def test_theorem_1_for_any_factor(alpha, z, ledger):
@@ -127,6 +142,18 @@ def test_seeds_fix_the_weights():
     )
     assert torch.equal(one["theta1"], two["theta1"])
     assert not torch.equal(one["theta1"], three["theta1"])
+
+
+def test_a_linear_map_is_the_smallest_net_and_without_bias_unless_asked():
+    params = init_net([3, 2], generator=torch.Generator().manual_seed(0))
+    assert {name: tuple(block.shape) for name, block in params.items()} == {"theta1": (3, 2)}
+    x = torch.eye(3, dtype=torch.float64)
+    assert torch.equal(relu_net(params, x), params["theta1"])
+
+
+def test_a_net_is_rectified_unless_another_activation_is_asked_for():
+    params = {"theta1": torch.eye(2), "theta2": torch.eye(2)}
+    assert net()(params, torch.tensor([[-1.0, 2.0]])).tolist() == [[0.0, 2.0]]
 
 
 def test_an_unknown_activation_is_refused():
