@@ -9,6 +9,7 @@ or two; `--survivors` tries again only what survived the last time. The run fail
 """
 
 import datetime
+import gc
 import importlib.machinery
 import json
 import math
@@ -125,9 +126,10 @@ def warm():
     import torch
     from torch import func  # noqa: F401
 
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # half of what a fork would do first
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # no test here needs one
     torch.set_num_threads(1)
     torch.randn(8, 8) @ torch.randn(8, 8)
+    gc.freeze()  # or each fork looks through all of torch for what nobody needs any more
     assert "helpers.nets" not in sys.modules, "helpers is loaded: its forks would not see a fault."
 
 
