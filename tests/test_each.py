@@ -75,6 +75,17 @@ def test_rows_at_once_and_one_by_one_are_the_same():
     assert torch.equal(at_once, one_by_one)
 
 
+@pytest.mark.parametrize(
+    ("rows", "options", "calls"), [(5, {"chunk": 2}, 3), (513, {}, 2), (1, {}, 1)]
+)
+def test_many_rows_go_through_at_once_and_no_more_than_are_allowed(rows, options, calls):
+    seen = []
+    X = torch.arange(3.0 * rows).reshape(rows, 3)
+    found = each(lambda x: seen.append(x.shape) or x.sum(), X, **options)
+    assert torch.equal(found, X.sum(1))
+    assert seen == [(3,)] * (1 + calls)  # the first row alone, then a call for each chunk
+
+
 def test_a_fault_of_the_function_itself_is_not_hidden():
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
         each(lambda x: net()({"theta1": torch.ones(2, 2)}, x[None]), torch.ones(4, 3))
