@@ -4,6 +4,8 @@ Oracle: a quadratic bowl with a known minimum, scikit-learn's closed-form linear
 the gradient norm measured afresh at the end point.
 """
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from random_nets import DEVICES, build, cases, law, off
 from sklearn.linear_model import LinearRegression
 
 from helpers import descend, flatten, gradient, init_net, net, squared_error
-from helpers.nets._train import METHODS
+from helpers.nets._train import METHODS, bar
 
 
 def bowl(params):
@@ -78,7 +80,39 @@ def test_a_minimum_needs_no_step():
 
 def test_the_bar_can_be_seen(capsys):
     descend(bowl, START, steps=3, tol=1e-30, lr=0.1, method="gd")
-    assert "training" in capsys.readouterr().err
+    assert re.search(r"^\r?training: ", capsys.readouterr().err, re.M)
+
+
+def test_a_bar_is_shown_unless_it_is_not_wanted_or_the_site_is_built(capsys, monkeypatch):
+    monkeypatch.delenv("HELPERS_HOST", raising=False)
+    seen = []
+    for host, options in ((None, {}), (None, {"show": False}), ("site", {})):
+        if host:
+            monkeypatch.setenv("HELPERS_HOST", host)
+        assert list(bar(range(3), "walking", **options)) == [0, 1, 2]
+        seen.append("walking" in capsys.readouterr().err)
+    assert seen == [True, False, False]
+
+
+def test_a_gradient_as_long_as_the_tolerance_is_short_enough():
+    end = descend(lambda p: p["w"].square().sum() / 2, {"w": torch.ones(1)}, tol=1.0)
+    assert (end.grad_norm, end.steps, end.reached) == (1.0, 0, True)
+
+
+def test_five_hundred_steps_are_made_unless_told_otherwise():
+    end = descend(bowl, START, method="gd", lr=1e-9, progress=False)
+    assert (end.steps, end.reached) == (500, False)
+
+
+def test_a_step_of_lbfgs_is_one_search_on_a_line_and_the_first_goes_downhill():
+    end = descend(bowl, START, steps=1, progress=False)
+    step, g = flatten(end.params) - flatten(START), gradient(bowl, START)
+    assert float(step @ g / (step.norm() * g.norm())) == pytest.approx(-1, abs=1e-12)
+
+
+def test_a_last_step_that_diverges_is_a_sentence_too():
+    with pytest.raises(ValueError, match=r"got inf: gd with lr=1e\+200 diverged"):
+        descend(bowl, START, steps=1, lr=1e200, method="gd", progress=False)
 
 
 def test_an_unknown_method_is_refused():
