@@ -99,6 +99,36 @@ def test_mnist1d_leaves_the_callers_randomness_alone():
     assert np.array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
 
 
+def teacher():
+    case = build([2, 2, 1], 0)
+    return teacher_student(case.f, case.params, 7, generator=case.generator)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "sizes"),
+    [
+        (teacher, "teacher = student", (7, 200)),
+        (two_moons, "two moons", (400, 200)),
+        (digits, "digits", (1437, 360)),
+        (lambda: mnist1d(30, test=10), "MNIST-1D", (30, 10)),
+    ],
+)
+def test_a_set_says_what_it_is_and_keeps_a_part_to_test_on(make, name, sizes):
+    data = make()
+    assert data.name == name
+    assert (len(data.X), len(data.X_test)) == (len(data.y), len(data.y_test)) == sizes
+
+
+def test_the_moons_are_half_circles_with_noise_and_the_seed_is_zero():
+    data = two_moons(2000)
+    centre = torch.tensor([[0.0, 0.0], [1.0, 0.5]], dtype=torch.float64)[data.y]
+    off = (data.X - centre).norm(dim=1) - 1
+    assert float(off.std()) == pytest.approx(0.15, rel=0.05)
+    assert abs(float(off.mean())) < 0.03
+    for make in (two_moons, digits):
+        assert torch.equal(make().X, make(seed=0).X)
+
+
 @pytest.mark.parametrize(("n", "test"), [(9, 1000), (4000, 0)])
 def test_fewer_signals_than_classes_are_refused(n, test):
     with pytest.raises(ValueError, match=f"n >= 10 and test >= 10, got {n} and {test}"):
