@@ -75,6 +75,7 @@ def test_what_is_written_is_read_back(name, dtype, device, tmp_path):
     (X, y), (X_test, y_test) = write(tmp_path)
     data = read(tmp_path, dtype=dtype, device=device)
     channels = 3 if name == "cifar10" else 1
+    assert data.name == {"mnist": "MNIST", "cifar10": "CIFAR-10"}[name]
     for ours, theirs in ((data.X, X), (data.X_test, X_test)):
         assert ours.dtype == dtype
         assert ours.device.type == device
