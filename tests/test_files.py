@@ -99,6 +99,16 @@ def test_an_item_from_the_disk_is_a_row_in_memory(name, tmp_path):
         assert [part[i][1] for i in range(len(x))] == y.tolist()
 
 
+@pytest.mark.parametrize("name", SETS)
+def test_nothing_can_be_written_into_a_readers_file(name, tmp_path):
+    write, _, on_disk = SETS[name]
+    write(tmp_path)
+    for part in on_disk(tmp_path):
+        for images in (one.images for one in getattr(part, "datasets", [part])):
+            with pytest.raises(ValueError, match="read-only"):
+                images[0] = 0
+
+
 def test_curvature_from_the_disk_is_curvature_in_memory(tmp_path):
     write_cifar10(tmp_path)
     torch.manual_seed(0)
