@@ -176,9 +176,9 @@ def test_a_label_above_nine_is_refused(name, file, at, tmp_path):
     SETS[name][0](tmp_path)
     path = tmp_path / file
     raw = bytearray(path.read_bytes())
-    raw[at] = 77
+    raw[at] = 10
     path.write_bytes(raw)
-    refused(name, tmp_path, f"labels need to be 0 to 9, got 77 in {file}: there are ten")
+    refused(name, tmp_path, f"labels need to be 0 to 9, got 10 in {file}: there are ten")
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
