@@ -201,6 +201,25 @@ def test_what_is_no_mean_over_rows_is_refused_with_the_remedy(criterion):
             gradient(loss, PARAMS)
 
 
+def test_batches_of_one_class_each_do_not_hide_class_weights():
+    """Inside such a batch the weighted mean is a plain mean; beside the first one it is not."""
+    y = torch.arange(48) // 16
+    with refused("needs a criterion that is a mean over rows"):
+        gradient(over_loader(relu_net, loader(X[:48], y), NO_MEANS["class weights"]), PARAMS)
+
+
+def test_a_criterion_is_a_mean_up_to_rounding_and_no_further():
+    """A hundred-millionth is more than rounding, and what large losses are rounded by is not."""
+    almost = lambda f, y: F.mse_loss(f, y) * (1 + 1e-8 / len(y))  # noqa: E731
+    wide = torch.randn(1000, 3, generator=GENERATOR, dtype=torch.float64)
+    data = torch.randn(1000, 6, generator=GENERATOR, dtype=torch.float64), 1e4 * wide
+    with refused("needs a criterion that is a mean over rows"):
+        over_loader(relu_net, loader(*data), almost)(PARAMS)
+    whole = F.mse_loss(relu_net(PARAMS, data[0]), data[1])
+    found = over_loader(relu_net, loader(*data), F.mse_loss)(PARAMS)
+    assert torch.allclose(found, whole, rtol=1e-12)
+
+
 def test_the_remedy_is_taken_and_a_mean_over_tokens_of_equal_length_too():
     weighted = lambda f, y: (WEIGHTS[y] * F.cross_entropy(f, y, reduction="none")).mean()  # noqa: E731
     truth = weighted(relu_net(PARAMS, X), Y)
