@@ -5,11 +5,9 @@ before and after, bit by bit; the same step written in plain operations.
 """
 
 import random
-from dataclasses import dataclass
 
 import pytest
 import torch
-from random_nets import off
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
@@ -22,7 +20,6 @@ from helpers import (
     functional,
     gauss_newton_operator,
     gradient,
-    hvp,
     spectral_norm,
     squared_error,
     top_eigenvalues,
@@ -330,182 +327,7 @@ def test_what_has_no_parameters_or_no_values_yet_is_refused():
         functional(nn.Sequential(nn.LazyLinear(2)))
 
 
-# Derivatives that are not those of the loss.
-
-
-class Wrong(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, z):
-        ctx.save_for_backward(z)
-        return z**3
-
-    @staticmethod
-    def backward(ctx, g):
-        return 3 * ctx.saved_tensors[0].detach() ** 2 * g  # right once, constant for the second
-
-
-class Right(Wrong):
-    @staticmethod
-    def backward(ctx, g):
-        return 3 * ctx.saved_tensors[0] ** 2 * g
-
-
-@dataclass
-class Answer:
-    logits: torch.Tensor
-
-
-class Quantized(nn.Module):
-    """Single precision only, and rounded: its slope is 0, and it says otherwise."""
-
-    def __init__(self):
-        super().__init__()
-        self.a = nn.Linear(3, 1)
-
-    def forward(self, x):
-        w = self.a.weight
-        if w.dtype != torch.float32:
-            raise RuntimeError("float32 only")
-        return F.linear(x, w + ((w * 8).round() / 8 - w).detach(), self.a.bias)
-
-
-def test_a_rounded_weight_is_found_out_in_single_precision_too():
-    torch.manual_seed(0)
-    f, params = functional(Quantized())
-    loss = squared_error(f, normal(30, 3).float(), normal(30, 1, seed=1).float())
-    with pytest.raises(ValueError, match="got a first derivative that differences contradict"):
-        top_eigenvalues(loss, {"a.weight": params["a.weight"]})
-
-
-@pytest.mark.parametrize("box", [Answer, lambda z: torch.distributions.Normal(z, 1.0)])
-def test_a_box_hides_no_wrong_derivative(box):
-    f, params = functional(Drawing(lambda z, m: box(Wrong.apply(z))))
-    inner = lambda out: out.logits if isinstance(out, Answer) else out.loc  # noqa: E731
-    loss = squared_error(lambda p, x: inner(f(p, x)), normal(5, 3), normal(5, 2))
-    with pytest.raises(ValueError, match="got a second derivative that differences contradict"):
-        dense_hessian(loss, params)
-
-
-LIES = {
-    "a constant second derivative": Wrong.apply,
-    "a part cut off": lambda z: z * z.detach(),
-    "a straight-through step": lambda z: z + (z.sign() - z).detach(),
-}
-
-
-@pytest.mark.parametrize("lie", LIES)
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_a_module_whose_derivatives_are_not_its_values_is_refused_in_any_precision(lie, dtype):
-    module = Drawing(lambda z, m: LIES[lie](z).sum(-1, keepdim=True)).to(dtype)
-    f, params = functional(module)
-    loss = squared_error(f, normal(30, 3).to(dtype), normal(30, 1, seed=1).to(dtype))
-    for measure in (dense_hessian, top_eigenvalues, gradient):
-        with pytest.raises(ValueError, match="needs derivatives that are those of L, got a"):
-            measure(loss, params)
-
-
-def test_the_same_in_a_plain_function_of_the_parameters():
-    params = {"w": normal(4)}
-    with pytest.raises(ValueError, match="got a second derivative that differences contradict"):
-        hvp(lambda p: Wrong.apply(p["w"]).sum(), params, normal(4))
-    truth = torch.diag(6 * params["w"])
-    assert torch.allclose(dense_hessian(lambda p: Right.apply(p["w"]).sum(), params), truth)
-
-
-def test_a_block_without_effect_or_without_curvature_is_believed_when_it_is_true():
-    params = {"a": normal(3), "b": normal(2, seed=1), "c": normal(2, seed=2)}
-    H = dense_hessian(lambda p: p["a"].pow(2).sum() + p["b"].sum(), params)
-    assert H.diag().tolist() == [2, 2, 2, 0, 0, 0, 0]
-    kinks = dense_hessian(lambda p: p["a"].abs().sum() + p["b"].relu().sum(), params)
-    assert not kinks.any()
-
-
-def test_kinks_are_no_lies_not_even_exactly_at_them():
-    module = nn.Sequential(nn.Linear(3, 40), nn.ReLU(), nn.Linear(40, 1)).double()
-    nn.init.zeros_(module[0].bias)
-    X = normal(300, 3)
-    X[:100] = 0  # 4000 units lie on their kink
-    f, params = functional(module)
-    assert spectral_norm(squared_error(f, X, normal(300, 1)), params) > 0
-
-
-def test_a_module_that_computes_in_less_precision_inside_is_no_liar():
-    class Normed(nn.Module):
-        def __init__(self, inner):
-            super().__init__()
-            self.a, self.inner = nn.Linear(3, 2).double(), inner
-
-        def forward(self, x):
-            z = self.a(x).to(self.inner)
-            return (z * torch.rsqrt(z.square().mean(-1, keepdim=True) + 0.1)).double()
-
-    f, params = functional(Normed(torch.float32))
-    exact, _ = functional(Normed(torch.float64))
-    X, y = normal(20, 3), normal(20, 2, seed=1)
-    truth = dense_hessian(squared_error(exact, X, y), params)
-    assert off(dense_hessian(squared_error(f, X, y), params), truth) < 1e-5
-
-
-def test_a_module_is_tried_once_and_the_books_own_nets_never(monkeypatch):
-    from helpers.measures import _derivatives
-
-    tried, check = [], _derivatives._check
-    monkeypatch.setattr(_derivatives, "_check", lambda *a: tried.append(1) or check(*a))
-    f, params = functional(nn.Sequential(nn.Linear(3, 2), nn.Tanh()).double())
-    for seed in range(3):
-        gradient(squared_error(f, normal(6, 3), normal(6, 2, seed=seed)), params)
-    assert tried == [1]
-    own = {"theta1": normal(3, 2), "theta2": normal(2, 1)}
-    from helpers import relu_net
-
-    dense_hessian(squared_error(relu_net, normal(6, 3), normal(6, 1)), own)
-    assert tried == [1]
-
-
-def test_a_step_without_a_second_derivative_is_named_in_one_sentence():
-    f, params = functional(nn.Linear(2, 2).double())
-    grid = lambda p: f(p, normal(4, 2)).reshape(1, 2, 2, 2).clamp(-1, 1)  # noqa: E731
-    loss = lambda p: F.ctc_loss(  # noqa: E731
-        grid(p).reshape(4, 1, 2).log_softmax(-1), torch.tensor([[1]]), (4,), (1,)
-    )
-    with pytest.raises(ValueError, match="got a step without: derivative for aten::_ctc") as error:
-        top_eigenvalues(loss, params)
-    assert "\n" not in str(error.value)
-
-
-def test_a_second_derivative_that_is_not_there_is_said_and_no_nan_leaves():
-    params = {"w": torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64)}
-    root = lambda p: p["w"].abs().pow(1.5).sum()  # noqa: E731
-    with pytest.raises(ValueError, match="needs second derivatives at θ, got 1 NaN or infinite"):
-        hvp(root, params, torch.ones(3, dtype=torch.float64))
-    with pytest.raises(ValueError, match="needs second derivatives at θ"):
-        spectral_norm(root, params)
-
-
 # At the border.
-
-
-@pytest.mark.parametrize(
-    ("loss", "got"),
-    [
-        (lambda p: p["w"].square().sum().item(), "got float"),
-        (lambda p: (p["w"].sum(), 1), "got tuple"),
-        (lambda p: p["w"].square(), r"of shape \(3,\)"),
-        (lambda p: p["w"].square().sum()[None], r"of shape \(1,\)"),
-        (lambda p: p["w"].sum().long(), "int64"),
-    ],
-)
-def test_a_loss_is_one_real_number(loss, got):
-    with pytest.raises(ValueError, match=f"returns one real number as a tensor, .*{got}"):
-        gradient(loss, {"w": normal(3)})
-
-
-@pytest.mark.parametrize("dtype", [torch.int64, torch.complex128])
-def test_parameters_are_real_numbers_and_there_is_one(dtype):
-    with pytest.raises(ValueError, match=f"needs real floating-point parameters, got w of {dtype}"):
-        gradient(lambda p: p["w"].abs().sum(), {"w": torch.ones(2, dtype=dtype)})
-    with pytest.raises(ValueError, match="needs at least one block, got no parameters"):
-        gradient(lambda p: torch.ones(()), {})
 
 
 def test_outputs_in_a_box_are_refused_with_a_way_out_and_the_way_works():
