@@ -42,7 +42,7 @@ TWINS = {  # where the tests of a module have another name, or more than one fil
     "maps._trial": ("find", "group"),
     "maps._words": ("find", "group_borders"),
     "measures._graph": ("curvature", "derivatives"),
-    "measures._products": ("curvature",),
+    "measures._products": ("curvature", "loader"),
     "measures._workers": ("distributed",),
     "sweep._audit": ("sweep",),
     "sweep._greedy": ("sweep",),
