@@ -1,8 +1,10 @@
 """A running kernel as host of a live figure: ipywidgets, and `draw` really called at each move."""
 
+import gc
 import html
 import re
 import traceback
+from contextlib import contextmanager
 from functools import partial
 
 import ipywidgets as widgets
@@ -70,7 +72,7 @@ class Live:
 
     def _move(self, _change):
         try:
-            with SETTINGS.drawing():
+            with SETTINGS.drawing(), _collected_later():
                 self._said = str(self.draw(**self.position()) or "")
                 self._show()
         except Exception as error:  # a widget swallows it: the reader must see it
@@ -107,6 +109,18 @@ class Live:
         described = f"<details>{more}{html.escape(to_plain(alt))}</details>"
         note = widgets.HTML(f'<div style="{LINES}"><em>{_words(caption)}</em>{described}</div>')
         return widgets.VBox([self.panels, *self.controls.values(), self.words, note])
+
+
+@contextmanager
+def _collected_later():
+    """No garbage is collected inside: with torch loaded that may take a fifth of a second."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class Veil:
