@@ -2,7 +2,8 @@
 
 `python -m benchmarks.gpu` measures nets of 300k and of 10M parameters, ends within eight minutes,
 and writes `benchmarks/gpu.md`, dated. Time is shared out evenly; a contender for which none is
-left has no number. Without a GPU it is a rehearsal on the processor, and the table says so.
+left has no number. Where torchvision is installed, its ResNet-18 is trained and audited at the
+end. Without a GPU it is a rehearsal on the processor, and the table says so.
 """
 
 import argparse
@@ -14,10 +15,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler, TensorDataset
 
 from benchmarks.contenders import DENSITY, PRODUCTS, TOP, TRACE, ours_sweep
 from benchmarks.problems import ERROR, SETTINGS, Problem, mlp
-from helpers import gradient
+from helpers import audit, gradient
 
 TABLE = Path(__file__).with_name("gpu.md")
 BUDGET = 440  # seconds for all: what runs when they are over may end within the eight minutes
@@ -149,6 +152,68 @@ def rows(net, until):
         yield task(net, now + (until - now) / (len(TASKS) - i))
 
 
+IMAGES = (50_000, 20_000, 10_000, 5_000, 2_000, 1_000, 100)  # CIFAR-10 has the first
+PASSES = 1500  # over the data in one audit, in gradients: some 500 products of three
+
+
+def images(count, device):
+    """Return images of 32 × 32 in ten classes: a random image for each, faint under noise."""
+    torch.manual_seed(0)
+    of_class, y = torch.randn(10, 3, 32, 32), torch.randint(10, (count,))
+    X = torch.randn(count, 3, 32, 32) + 0.1 * of_class[y]
+    return X.to(device), y.to(device)
+
+
+def batches(X, y, size):
+    return DataLoader(
+        TensorDataset(X, y),
+        sampler=BatchSampler(SequentialSampler(y), size, False),
+        batch_size=None,
+    )
+
+
+def trained_resnet(X, y, epochs=3):
+    from torchvision.models import resnet18
+
+    net = resnet18(num_classes=10).to(X.device)
+    descent = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+    for _ in range(epochs):
+        for inputs, targets in batches(X, y, 250):
+            descent.zero_grad()
+            F.cross_entropy(net(inputs), targets).backward()
+            descent.step()
+    return net.eval()
+
+
+def audit_lines(device, until):
+    """One ResNet-18, on as many images as there is time for."""
+    try:
+        X, y = images(IMAGES[0] if device == "cuda" else 100, device)
+        net = trained_resnet(X, y)
+    except ImportError:
+        yield "\nNo ResNet-18 was audited: torchvision is not installed."
+        return
+
+    def one_gradient():
+        loss = F.cross_entropy(net(X[:1000]), y[:1000])
+        return torch.autograd.grad(loss, list(net.parameters()))
+
+    one_gradient()
+    a_thousand = once(one_gradient)[0] * 1000 / len(X[:1000])
+    left = until - time.monotonic()
+    count = next((n for n in IMAGES if PASSES * a_thousand * n / 1000 < left), IMAGES[-1])
+    data = batches(X[:count], y[:count], 2000)
+    spent, report = once(lambda: audit(net, data, X[:2], progress=False))
+    here, sharp = report.readings["here"]["λ_max"], report.readings["sharper"]["λ_max"]
+    yield "\n**audit of a ResNet-18** (torchvision's, trained for three epochs on made-up images)\n"
+    yield "| parameters | images of 32 × 32 | seconds | factors | λ_max here | at the sharper twin |"
+    yield "|---|---|---|---|---|---|"
+    yield (
+        f"| {report.parameters:,} | {count:,} | {spent:.0f} | {report.symmetries.dim:,} | {here:.3g} "
+        f"| {sharp:.3g}, {report.flips} answers change |"
+    )
+
+
 def where(device):
     name = torch.cuda.get_device_name() if device == "cuda" else "no GPU, a rehearsal on the CPU"
     yield "# On a GPU\n"
@@ -169,9 +234,11 @@ def main():
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     end, lines = time.monotonic() + given.seconds, list(where(given.device))
-    for i, name in enumerate(given.nets):
+    parts = [lambda until, name=name: rows(on(given.device, name), until) for name in given.nets]
+    parts.append(partial(audit_lines, given.device))
+    for i, part in enumerate(parts):
         now = time.monotonic()
-        for text in rows(on(given.device, name), now + (end - now) / (len(given.nets) - i)):
+        for text in part(now + (end - now) / (len(parts) - i)):
             print(text, flush=True)
             lines.append(text)
             TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")  # what is done is kept

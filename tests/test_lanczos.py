@@ -107,6 +107,16 @@ def test_the_last_of_the_wanted_ones_comes_twice_though_the_first_are_far_above_
     assert eigen.values.tolist() == pytest.approx(wanted, abs=2e-3)
 
 
+@pytest.mark.parametrize("tol", [1e-1, 3e-2, 1e-2])
+def test_a_second_look_is_short_also_where_little_was_asked(tol):
+    # What the first start leaves sticking out stays: at its limit, a second one tipped it over,
+    # and all the products were spent.
+    for seed in range(12):
+        H, start = matrix([1 / (i + 1) for i in range(80)], seed)
+        eigen = lanczos(lambda v, H=H: H @ v, start, 5, tol=tol)
+        assert eigen.converged and eigen.products <= 30
+
+
 def test_without_products_for_a_second_look_nothing_is_said_to_have_converged():
     H, start = matrix([5.0, 5.0, 5.0, 3.0, *np.linspace(0, 1, 60).tolist()], 1)
     short = lanczos(lambda v: H @ v, start, 2, max_products=12)
