@@ -205,13 +205,12 @@ def audit_lines(device, until):
     data = batches(X[:count], y[:count], 2000)
     spent, report = once(lambda: audit(net, data, X[:2], progress=False))
     here, sharp = report.readings["here"]["λ_max"], report.readings["sharper"]["λ_max"]
-    yield "\n**audit of a ResNet-18** (torchvision's, trained for three epochs on made-up images)\n"
-    yield "| parameters | images of 32 × 32 | seconds | factors | λ_max here | at the sharper twin |"
+    yield "\n**audit of a ResNet-18**, torchvision's, trained for three epochs on made-up images\n"
+    yield "| parameters | images of 32 × 32 | seconds | factors | λ_max | λ_max of a twin |"
     yield "|---|---|---|---|---|---|"
-    yield (
-        f"| {report.parameters:,} | {count:,} | {spent:.0f} | {report.symmetries.dim:,} | {here:.3g} "
-        f"| {sharp:.3g}, {report.flips} answers change |"
-    )
+    size, factors = f"{report.parameters:,} | {count:,}", f"{report.symmetries.dim:,}"
+    twin = f"{sharp:.3g}; {report.flips} answers change"
+    yield f"| {size} | {spent:.0f} | {factors} | {here:.3g} | {twin} |"
 
 
 def where(device):
