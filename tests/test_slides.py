@@ -37,10 +37,27 @@ CLAIM = """## The claim
 :label: theorem-9
 
 For all $\\alpha > 0$ it grows.
+:::
+
+:::{important} Ours: it shrinks
+It shrinks as well.
 :::"""
 TAKE_AWAY = "## Take away\n\nIt grows.\n\n**Next.** Read [the end](end.md)."
 KEYS = {"keys": ["B"], "feedback": {"A": "Not <1>.", "B": "Yes, two."}}
-KINDS = ["title", "question", "vote", *["figure"] * 3, "answer", "box", "take-away", "homework"]
+KINDS = [
+    "title",
+    "question",
+    "vote",
+    *["figure"] * 3,
+    "answer",
+    "box",
+    "box",
+    "take-away",
+    "homework",
+]
+HOMEWORK = SimpleNamespace(
+    points=5, due=9, tasks=[SimpleNamespace(points=5, exercise=SimpleNamespace(name="Darts & co"))]
+)
 STEPS = [("walk", "alpha=9", 25), ("rungs", "", 10), ("slope", "", 5)]
 # Is anything of the slide on the screen beyond its own edge?
 ROOM = """() => {
@@ -90,7 +107,7 @@ def site_of_one(tmp_path_factory):
 def deck(site_of_one, tmp_path_factory):
     """The deck's file, alone in a folder."""
     folder = tmp_path_factory.mktemp("deck")
-    given = SimpleNamespace(course=a_course("front", STEPS), book=whole_book.read_book())
+    given = SimpleNamespace(course=a_course("front", STEPS, HOMEWORK), book=whole_book.read_book())
     try:
         slides.write(given, folder, keys=True, site=site_of_one)
     except Fault as fault:
@@ -102,11 +119,11 @@ def deck(site_of_one, tmp_path_factory):
 
 @pytest.fixture
 def show(browser):
-    """show(path, 1280, 800, "?…", at=3): a tab with the deck at that slide."""
+    """show(path, 1280, 800, "?…", at=3, color_scheme="dark"): a tab with the deck at that slide."""
     contexts = []
 
-    def show_it(path, width=1280, height=800, query="", at=0):
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}))
+    def show_it(path, width=1280, height=800, query="", at=0, **more):
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **more))
         tab = contexts[-1].new_page()
         tab.faults, tab.asked = [], []
         tab.on("pageerror", lambda error: tab.faults.append(str(error)))
@@ -188,7 +205,9 @@ def test_a_deck_goes_from_the_question_over_vote_and_figures_to_the_take_away(de
     assert "It is B." not in words[2] and "two" in words[2] and "Yes, two." not in words[2]
     assert "✓ Yes, two." in words[6] and "Not <1>." in words[6] and "✓ Not" not in words[6]
     assert "Theorem 9: it grows" in words[7]
-    assert "It grows." in words[8] and "Read" not in words[8]
+    assert "Ours: it shrinks" in words[8]
+    assert "It grows." in words[9] and "Read" not in words[9]
+    assert "Homework, 5 points, by day 9" in words[10] and "Darts & co: 5 points" in words[10]
     assert tab.locator(".slides a").count() == 0
 
 
@@ -310,13 +329,58 @@ def test_it_prints_one_sheet_a_slide(deck, show, tmp_path):
     assert "times as sharp" in sheets[3] and "it grows" in sheets[7]
 
 
+ROOMS = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "forced": {"forced_colors": "active"},
+}
+
+
 @pytest.mark.slow
-def test_axe_finds_nothing_serious_on_any_slide(deck, show, axe):  # noqa: F811
-    tab = show(deck)
+@pytest.mark.parametrize("room", ROOMS)
+def test_axe_finds_nothing_serious_on_any_slide(deck, show, axe, room):  # noqa: F811
+    tab = show(deck, **ROOMS[room])
     for k in range(len(KINDS)):
         tab.evaluate("at => Reveal.slide(at)", k)
         found = {f for f in faults(tab, axe) if f[1] in ("serious", "critical")}
         assert found == set(), k
+
+
+def paper(tab):
+    """What stands on the slide, as the browser paints it."""
+    return tab.evaluate("getComputedStyle(document.body).backgroundColor")
+
+
+WHITE, NIGHT = "rgb(255, 255, 255)", "rgb(20, 24, 28)"
+
+
+@pytest.mark.slow
+def test_a_dark_room_has_a_dark_deck_and_d_changes_it(deck, show):
+    tab = show(deck, at=3, color_scheme="dark")
+    assert paper(tab) == NIGHT
+    tab.locator("#walk input[type=range]").focus()
+    for colour in (WHITE, NIGHT):
+        tab.keyboard.press("d")
+        assert paper(tab) == colour and at(tab) == 3
+    assert paper(show(deck)) == WHITE
+
+
+@pytest.mark.slow
+def test_a_list_with_the_focus_keeps_its_letters(deck, show):
+    tab = show(deck, at=3)
+    tab.evaluate("document.querySelector('.present .deck-room').innerHTML = '<select></select>'")
+    tab.locator(".present select").focus()
+    tab.keyboard.press("d")
+    assert paper(tab) == WHITE
+
+
+@pytest.mark.slow
+def test_paper_is_light_whatever_the_room_was(deck, show):
+    assert paper(show(deck, query="?print-pdf", color_scheme="dark")) == WHITE
+    tab = show(deck, color_scheme="dark")
+    for event, colour in (("beforeprint", WHITE), ("afterprint", NIGHT)):
+        tab.evaluate("name => window.dispatchEvent(new Event(name))", event)
+        assert paper(tab) == colour
 
 
 # ---- what the speaker reads ----------------------------------------------------------------------
@@ -338,6 +402,41 @@ def test_notes_have_the_guides_own_lines_and_the_class_gets_no_answer(book):
     assert "How the course runs" in opening and "Ticket: what does" in closing
     assert ours.of_figure("meaning/why_flat", "no-such") == ""
     assert ours.of_meeting(("meaning/why_flat", "after/real_networks")) == ("", "")
+
+
+def test_a_figure_shown_twice_has_the_lines_of_its_own_position(book):
+    notes = Notes(book, keys=True)
+    first = notes.of_figure("after/real_networks", "real")
+    second = notes.of_figure("after/real_networks", "real:layer=conv%20before%20norm&alpha=1")
+    assert "layers to choose from" in first and "swallows the factor" not in first
+    assert "swallows the factor" in second and "layers to choose from" not in second
+
+
+def test_the_question_before_a_figure_moves_is_the_guides_and_holds_no_answer(book):
+    notes = Notes(book, keys=True)
+    asked = "How coarse may the step be before one new image in a hundred is lost?"
+    assert notes.asked("meaning/why_flat", "rounding") == asked
+    kept = notes.asked("argument/biases_and_other_layers", "architectures:case=biases&alpha=3")
+    assert kept == "Which are <em>kept</em>, and which are <em>broken</em>?"
+    renamed = notes.asked("argument/model_reparametrization", "fig-5:a=0&b=0.01")
+    assert renamed.startswith("I rename the points")  # the guide's 90 minutes have it
+    assert notes.asked("meaning/why_flat", "no-such") == ""
+
+
+def test_what_a_class_does_after_the_last_figure_has_a_slide(book):
+    (groups, their, told), (ticket, asked, _) = Notes(book, keys=True).tasks(
+        ("after/theorem_as_algorithm", "after/audit_your_network")
+    )
+    assert (groups, ticket) == ("Your turn", "Ticket at the door")
+    assert "Five groups, one work each" in their and "Kwon" in their and "<a" not in their
+    assert "What to hold the groups to" in told and "What to hold the groups to" not in their
+    assert "All five statements" in asked and "True or false" in asked
+
+
+def test_every_meeting_ends_with_a_task(book):
+    notes = Notes(book, keys=False)
+    assert all([*notes.tasks(meeting.chapters)] for meeting in course.read().meetings)
+    assert [*notes.tasks(("meaning/why_flat", "after/real_networks"))] == []
 
 
 def test_every_figure_and_meeting_of_the_course_has_its_notes(book):
@@ -386,14 +485,19 @@ def decks(site, tmp_path_factory):
 @pytest.mark.parametrize("meeting", course.read().meetings, ids=lambda m: f"meeting-{m.number}")
 def test_a_deck_of_the_book_fits_moves_and_asks_for_nothing(decks, show, axe, meeting):  # noqa: F811
     path = decks / f"{slides.name(meeting)}.html"
-    for size in SIZES:
-        tab = show(path, *size)
+    for size, room in zip(SIZES, ("dark", "light")):
+        tab = show(path, *size, **ROOMS[room])
         assert too_large(tab) == []
         assert idle_controls(tab) == []
         assert tab.asked == [path.as_uri()] and tab.faults == []
     for figure in tab.locator(".slides > section.deck-figure").all():
         tab.evaluate("node => Reveal.slide(Reveal.getIndices(node).h)", figure.element_handle())
         assert not {f for f in faults(tab, axe) if f[1] in ("serious", "critical")}
+
+
+def test_a_figure_starts_at_a_choice_of_several_words():
+    knobs = '{"knobs": [{"name": "case", "kind": "choice", "values": ["a", "b c"], "start": 0}]}'
+    assert '"start": 1' in slide_parts._started(knobs, "x=1&case=b%20c")
 
 
 @pytest.mark.parametrize(("wanted", "at"), [("10", 1), ("4", 1), ("2", 0), ("1e9", 2)])

@@ -7,6 +7,8 @@ Calls that stand alone (figures, sentences) are left out: they draw, and nothing
 import ast
 import builtins
 import textwrap
+from dataclasses import dataclass
+from functools import cache
 
 from tools import needs, pages
 
@@ -14,47 +16,59 @@ BUILT_IN = frozenset(dir(builtins))
 WIDTH = 88
 
 
+@dataclass(frozen=True)
+class Statement:
+    """The names that one statement of a cell binds, sets a part of, and reads."""
+
+    binds: frozenset
+    stores: frozenset
+    reads: frozenset
+    anew: bool  # it binds whatever its names were: no loop, and no +=
+
+
 def cut(sources, wanted):
     """The cells `sources`, each with only the statements that `wanted` needs: "" where none is."""
+    cells = [_statements(source) for source in sources]
     kept, lacking = set(), set(wanted)
     while lacking:
-        kept, left = _backwards(sources, set(wanted))
-        lacking = {name for name in left if _binders(sources, name) - kept} - set(wanted)
+        kept, left = _backwards(cells, set(wanted))
+        lacking = {name for name in left if _binders(cells, name) - kept} - set(wanted)
         wanted = set(wanted) | lacking  # a function may read what is bound below it
     return [_left(source, {k for c, k in kept if c == at}) for at, source in enumerate(sources)]
 
 
-def _backwards(sources, wanted):
+def _backwards(cells, wanted):
     """({(cell, statement)} that bind what is wanted, the names that nothing above them binds)."""
     kept, read = set(), set()
-    for at in reversed(range(len(sources))):
-        for k, node in reversed([*enumerate(pages.parse(sources[at]).body)]):
-            bound = _binds(node)
-            if not (bound | _stores(node)) & wanted:
+    for at in reversed(range(len(cells))):
+        for k, one in reversed([*enumerate(cells[at])]):
+            if not (one.binds | one.stores) & wanted:
                 continue
             kept.add((at, k))
-            wanted = (wanted - _anew(node)) | needs.read(node)
-            read |= needs.read(node)
+            wanted = (wanted - one.binds if one.anew else wanted) | one.reads
+            read |= one.reads
     return kept, (read | wanted) - BUILT_IN
 
 
-def _binders(sources, name):
+def _binders(cells, name):
     return {
-        (at, k)
-        for at, source in enumerate(sources)
-        for k, node in enumerate(pages.parse(source).body)
-        if name in _binds(node)
+        (at, k) for at, cell in enumerate(cells) for k, one in enumerate(cell) if name in one.binds
     }
 
 
-def _binds(node):
-    return needs.binds(ast.unparse(node))
-
-
-def _anew(node):
-    """The names that a statement binds whatever they were: not in a loop, and not by +=."""
+@cache
+def _statements(source):
+    """The statements of a cell: each is looked at once, since many cuts ask for it."""
     plain = (ast.Assign, ast.AnnAssign, ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
-    return _binds(node) if isinstance(node, plain) else set()
+    return [
+        Statement(
+            frozenset(needs.binds(ast.unparse(node))),
+            frozenset(_stores(node)),
+            frozenset(needs.read(node)),
+            isinstance(node, plain),
+        )
+        for node in pages.parse(source).body
+    ]
 
 
 def _stores(node):

@@ -14,6 +14,9 @@ from tools.plain import Here, plain
 MARKS = re.compile(r"^<!-- /?instructor -->\n", re.M)
 ITEM = re.compile(r"^: (?=\*\d+ minutes\.\*|\*Homework:\*)", re.M)
 PLAN = "(six-weeks)="
+TASK = re.compile(r"\*\d+ minutes\.\* (Ticket: )?(.+)", re.S)
+LINK = re.compile(r"</?a\b[^>]*>")  # a click on a slide leads nowhere else
+ASKED = re.compile(r'\*Ask:\* "(.+?)"')
 
 
 class Notes:
@@ -21,27 +24,56 @@ class Notes:
 
     def __init__(self, book, keys):
         text = book.pages[guide.GUIDE].text()
-        text = MARKS.sub("", text) if keys else guide.for_class(text)
-        before, _, after = text.partition(PLAN)
-        self.blocks = [block for block in (after + "\n\n" + before).split("\n\n") if block.strip()]
+        self.public = _blocks(guide.for_class(text))
+        self.blocks = _blocks(MARKS.sub("", text)) if keys else self.public
         self.here = Here(guide.GUIDE, book.places, book.works, {})
 
-    def of_figure(self, page, name):
+    def of_figure(self, page, place):
         """What the guide says to show, ask and expect at a figure, or ""."""
-        link = re.compile(rf"{re.escape(page)}\.(html|ipynb)#{re.escape(name)}[\":)]")
-        pieces = (piece for block in self.blocks for piece in ITEM.split(block))
-        return next((self.html(piece) for piece in pieces if link.search(piece)), "")
+        return next(map(self.html, _at(self.blocks, page, place)), "")
+
+    def asked(self, page, place):
+        """The question that the guide asks in its own words before a figure moves, or ""."""
+        found = map(ASKED.search, _at(self.public, page, place))
+        return next((MarkdownIt().renderInline(one[1]) for one in found if one), "")
 
     def of_meeting(self, chapters):
         """(what comes before the first figure of a meeting, what comes after the last one)."""
-        for block in self.blocks:
-            head, *pieces = ITEM.split(block)
-            if pieces and all(f"/{name}.ipynb" in head for name in chapters):
-                shown = [k for k, piece in enumerate(pieces) if ".html#" in piece] or [len(pieces)]
-                ends = pieces[: shown[0]], pieces[shown[-1] + 1 :]
-                return tuple("".join(map(self.html, end)) for end in ends)
-        return "", ""
+        return tuple("".join(map(self.html, end)) for end in _ends(self.blocks, chapters))
+
+    def tasks(self, chapters):
+        """What a class does after the last figure: (heading, task, what the speaker reads)."""
+        ends = (_ends(blocks, chapters)[1] for blocks in (self.public, self.blocks))
+        for piece, notes in zip(*ends, strict=True):
+            if found := TASK.match(piece):
+                heading = "Ticket at the door" if found[1] else "Your turn"
+                task = LINK.sub("", self.html(found[2][0].upper() + found[2][1:]))
+                yield heading, task, self.html(notes)
 
     def html(self, piece):
         listed = re.sub(r"^: ", "\n", piece, flags=re.M)
         return MarkdownIt().enable("table").render(plain(listed, self.here))
+
+
+def _blocks(text):
+    """The paragraphs of the guide, those of the six weeks first."""
+    before, _, after = text.partition(PLAN)
+    return [block for block in (after + "\n\n" + before).split("\n\n") if block.strip()]
+
+
+def _ends(blocks, chapters):
+    """The steps of a meeting before its first figure, and those after its last one."""
+    for block in blocks:
+        head, *steps = ITEM.split(block)
+        if steps and all(f"/{name}.ipynb" in head for name in chapters):
+            shown = [k for k, step in enumerate(steps) if ".html#" in step] or [len(steps)]
+            return steps[: shown[0]], steps[shown[-1] + 1 :]
+    return [], []
+
+
+def _at(blocks, page, place):
+    """The steps that link to a figure, "orbit" or "orbit:alpha=1"; first those to its position."""
+    name, here = place.partition(":")[0], re.compile(rf"#{re.escape(place)}\"")
+    link = re.compile(rf"{re.escape(page)}\.(html|ipynb)#{re.escape(name)}[\":)]")
+    pieces = (piece for block in blocks for piece in ITEM.split(block))
+    return sorted(filter(link.search, pieces), key=lambda piece: not here.search(piece))

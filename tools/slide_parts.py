@@ -8,6 +8,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from bs4 import BeautifulSoup
 
@@ -18,7 +19,8 @@ from tools.stills import FIGURE
 PLACE = '<figure data-name="{}"></figure>'
 LEFT_OUT = ".headerlink, .gloss, .cell_input, details.hide, script:not(.predict), img"
 HEADINGS = ("h1", "h2", "h3", "h4")
-STATED = "#the-claim div.proof:is(.theorem, .definition, .proposition, .lemma, .corollary, .remark)"
+PROVED = ".theorem, .definition, .proposition, .lemma, .corollary, .remark"
+STATED = f"#the-claim div:is(.proof:is({PROVED}), .admonition:is(.important, .note))"  # or ours
 DATA = re.compile(r'(<script type="application/json" class="live-data">)(.*?)(</script>)', re.S)
 
 
@@ -73,6 +75,11 @@ class Chapter:
             raise Fault(f"{self.name} needs a figure {name!r} on its built page, which has none.")
         return DATA.sub(lambda d: d[1] + _started(d[2], position) + d[3], self.figures[name])
 
+    def guesses(self, name):
+        """Whether a figure asks for a guess of its own."""
+        data = DATA.search(self.figures[name])
+        return bool(data and json.loads(data[2]).get("guess"))
+
     def heading(self, name):
         """The heading under which a figure stands."""
         place = self.soup.find("figure", attrs={"data-name": name})
@@ -111,7 +118,7 @@ def _option(item, told):
 def _started(data, position):
     """The data of a figure, its knobs starting where the position says."""
     figure = json.loads(data)
-    wanted = dict(pair.split("=", 1) for pair in position.split("&") if "=" in pair)
+    wanted = dict(parse_qsl(position))
     for knob in figure["knobs"]:
         if knob["name"] in wanted:
             knob["start"] = _nearest(knob, wanted[knob["name"]])

@@ -7,7 +7,7 @@ also what a class will answer. reveal.js comes from npm once, by version and has
 import re
 from dataclasses import dataclass
 
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tools import ROOT, npm, palette, serve, version
 from tools.places import Fault
@@ -33,6 +33,7 @@ class Slide:
     what: object = ""
     notes: str = ""
     source: str = ""  # its place on the site
+    asked: str = ""  # what the class answers before a figure moves, HTML
 
 
 def for_class(kit, folder):
@@ -47,7 +48,8 @@ def for_teachers(kit, folder):
 def write(kit, folder, keys, site=serve.SITE):
     """Write a deck for each meeting into `folder`."""
     shared, notes = assets(site), Notes(kit.book, keys)
-    draw = Environment(loader=FileSystemLoader(TEMPLATES)).get_template("deck.html").render
+    room = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined)
+    draw = room.get_template("deck.html").render
     for meeting in kit.course.meetings:
         slides = deck(meeting, kit, notes, site)
         text = draw(course=kit.course, meeting=meeting, slides=slides, **shared)
@@ -69,6 +71,7 @@ def deck(meeting, kit, notes, site):
         steps = [step for step in meeting.steps if step.page == chapter.name]
         figures = [figure(chapter, step, notes, kit) for step in steps]
         slides += of_chapter(chapter, figures) if chapter.name in meeting.chapters else figures
+    slides += [Slide("task", *task) for task in notes.tasks(meeting.chapters)]
     return [*slides, Slide("homework", "Until next time", meeting.homework, closing)]
 
 
@@ -89,12 +92,17 @@ def of_chapter(chapter, figures):
 
 
 def figure(chapter, step, notes, kit):
-    said = notes.of_figure(step.page, step.figure)
+    place = f"{step.figure}:{step.position}" if step.position else step.figure
     minutes = f"<p><b>{step.minutes} minutes.</b></p>"
-    position = f":{step.position}" if step.position else ""
-    source = f"{kit.book.places.site}/book/{step.page}.html#{step.figure}{position}"
-    drawn = chapter.figure(step.figure, step.position)
-    return Slide("figure", chapter.heading(step.figure), drawn, minutes + said, source)
+    asked = "" if chapter.guesses(step.figure) else notes.asked(step.page, place)
+    return Slide(
+        "figure",
+        chapter.heading(step.figure),
+        chapter.figure(step.figure, step.position),
+        minutes + notes.of_figure(step.page, place),
+        f"{kit.book.places.site}/book/{step.page}.html#{place}",
+        asked,
+    )
 
 
 def assets(site):

@@ -10,40 +10,47 @@
 
   // ---- fitting ----------------------------------------------------------------------------------
 
-  // A figure is fitted with the longest words and the reply it may come to show.
-  function withMost(figure, measure) {
-    const data = JSON.parse(figure.querySelector(".live-data")?.textContent ?? "{}");
-    const words = figure.querySelector(".live-words"), reply = figure.querySelector(".live-reply");
-    const most = words.cloneNode();
-    const longest = (data.words ?? [""]).reduce((a, b) => (b.length > a.length ? b : a));
-    most.innerHTML = longest.split("\n").slice(1).map((line) => `<p>${line}</p>`).join("");
-    if (!data.words) most.innerHTML = words.innerHTML;
-    const [said, waits] = [reply?.textContent, figure.classList.contains("live-waits")];
-    if (reply) reply.textContent = `Not so. ${data.guess.reply}`;
-    figure.classList.remove("live-waits");
-    words.replaceWith(most);
-    measure();
-    most.replaceWith(words);
-    figure.classList.toggle("live-waits", waits);
-    if (reply) reply.textContent = said;
+  // The words of a figure at their longest, in a node that can stand in for them.
+  function longest(words, data) {
+    const most = words.cloneNode(true);
+    const text = (data.words ?? []).reduce((a, b) => (b.length > a.length ? b : a), "");
+    if (data.words) most.innerHTML = text.split("\n").slice(1).map((line) => `<p>${line}</p>`).join("");
+    return most;
   }
 
+  // What `measure` finds once the guess is made: no veil, the words `most` and the reply.
+  function answered(figure, most, data, measure) {
+    const [words, reply, veil] = [".live-words", ".live-reply", ".live-veil"]
+      .map((name) => figure.querySelector(name));
+    const [said, waits] = [reply?.textContent, figure.classList.contains("live-waits")];
+    if (data.guess && reply) reply.textContent = `Not so. ${data.guess.reply}`;
+    figure.classList.remove("live-waits");
+    veil?.style.setProperty("display", "none");
+    words.replaceWith(most);
+    const found = measure();
+    most.replaceWith(words);
+    veil?.style.removeProperty("display");
+    figure.classList.toggle("live-waits", waits);
+    if (reply) reply.textContent = said;
+    return found;
+  }
+
+  // Both before and after its guess a figure has to fit: pictures give way first, then type.
   function fit(slide) {
     const room = slide.querySelector(".deck-room"), figure = slide.querySelector("figure.live");
-    const high = () => room.getBoundingClientRect().height > HEIGHT;
+    const data = JSON.parse(figure?.querySelector(".live-data")?.textContent ?? "{}");
+    const most = figure && longest(figure.querySelector(".live-words"), data);
+    const tall = () => room.getBoundingClientRect().height > HEIGHT;
+    const high = () => tall() || (figure && answered(figure, most, data, tall));
     const narrow = (from, to) => {
-      for (let wide = from; figure && high() && wide >= to; wide -= 30)
+      for (let wide = from; figure && wide >= to && high(); wide -= 30)
         slide.style.setProperty("--deck-panels", `${wide}px`);
     };
-    const shrink = () => {
-      const scaled = figure ?? slide;
-      narrow(1060, 910); // pictures first, then type, then pictures again
-      let type = parseFloat(getComputedStyle(scaled).fontSize);
-      while (high() && type > LEAST) scaled.style.fontSize = `${--type}px`;
-      narrow(910, 610);
-    };
-    if (figure) withMost(figure, shrink);
-    else shrink();
+    const scaled = figure ?? slide;
+    narrow(1060, 910);
+    let type = parseFloat(getComputedStyle(scaled).fontSize);
+    while (type > LEAST && high()) scaled.style.fontSize = `${--type}px`;
+    narrow(910, 610);
   }
 
   // ---- votes ------------------------------------------------------------------------------------
@@ -66,6 +73,16 @@
 
   // ---- keys -------------------------------------------------------------------------------------
 
+  const root = document.documentElement;
+  const show = (theme) => { root.dataset.theme = theme; };
+
+  // A deck on paper is light, whatever the room was.
+  function print() {
+    const theme = root.dataset.theme;
+    show("light");
+    window.addEventListener("afterprint", () => show(theme), { once: true });
+  }
+
   function keys(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || Reveal.isOverview()) return;
     const control = document.activeElement.closest("input, select, button");
@@ -75,6 +92,8 @@
       event.stopImmediatePropagation();
       control?.blur();
       Reveal[turn]();
+    } else if (event.key.toLowerCase() === "d" && control?.tagName !== "SELECT") {
+      show(root.dataset.theme === "dark" ? "light" : "dark");
     } else if (control && OWN.includes(event.key)) event.stopPropagation(); // not reveal's
   }
 
@@ -84,6 +103,7 @@
     const answers = all(".deck-answer");
     all(".deck-vote").forEach((vote, k) => count(vote, answers[k]));
     window.addEventListener("keydown", keys, true);
+    window.addEventListener("beforeprint", print);
     document.body.classList.remove("deck-waits");
     await Reveal.initialize({ width: 1280, height: 800, margin: 0, center: false, hash: true,
       controls: false, slideNumber: "c/t", transition: "none", pdfSeparateFragments: false,
