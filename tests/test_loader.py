@@ -3,6 +3,8 @@
 Oracle: the loss on the whole data as one tensor, which shares no code with the batches.
 """
 
+import weakref
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -57,17 +59,65 @@ def test_every_measure_takes_it():
     assert torch.allclose(sweeps[0].values, sweeps[1].values)
 
 
-def test_one_batch_is_in_memory_at_a_time():
-    alive, most = set(), 0
+class Counted(torch.autograd.Function):
+    """A step that changes nothing, and says how many graphs it is part of."""
 
-    def f(params, x):
-        nonlocal most
-        alive.add(id(x))
-        most = max(most, len(x))
-        return relu_net(params, x)
+    alive, most = weakref.WeakSet(), 0
 
-    gradient(over_loader(f, loader()), PARAMS)
-    assert most == 16
+    class Token:
+        pass
+
+    @staticmethod
+    def forward(ctx, z):
+        ctx.token = Counted.Token()
+        Counted.alive.add(ctx.token)
+        Counted.most = max(Counted.most, len(Counted.alive))
+        return z.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        return 1 * g
+
+
+def graphs(measure, batches):
+    Counted.most = 0
+    f = lambda params, x: Counted.apply(relu_net(params, x))  # noqa: E731
+    measure(over_loader(f, batches), PARAMS)
+    return Counted.most
+
+
+@pytest.mark.parametrize(
+    "measure", [gradient, lambda *at: hvp(*at, torch.ones_like(flatten(PARAMS)))]
+)
+def test_one_batch_is_in_memory_at_a_time(measure):
+    assert graphs(measure, loader()) == graphs(measure, loader(X[:16], Y[:16])) > 0
+
+
+def test_what_three_workers_measure_adds_up_to_the_whole(monkeypatch):
+    v = torch.randn(len(flatten(PARAMS)), generator=GENERATOR, dtype=torch.float64)
+    truth = gradient(WHOLE, PARAMS), hvp(WHOLE, PARAMS, v)
+    monkeypatch.setattr("helpers.measures._products.add_up", lambda term: term)
+    for loss in (WHOLE, over_loader(relu_net, loader())):
+        found = [0, 0]
+        for rank in range(3):
+            monkeypatch.setattr("helpers.measures._workers.place", lambda rank=rank: (rank, 3))
+            own = gradient(loss, PARAMS), hvp(loss, PARAMS, v)
+            found = [a + b for a, b in zip(found, own)]
+        for ours, theirs in zip(found, truth):
+            assert torch.allclose(ours, theirs, rtol=1e-11)
+
+
+def test_a_worker_without_a_batch_adds_nothing(monkeypatch):
+    monkeypatch.setattr("helpers.measures._workers.place", lambda: (2, 3))
+    monkeypatch.setattr("helpers.measures._products.add_up", lambda term: term)
+    loss, v = over_loader(relu_net, loader(X[:16], Y[:16])), torch.ones_like(flatten(PARAMS))
+    for found in (
+        gradient(loss, PARAMS),
+        hvp(loss, PARAMS, v),
+        hvp(loss, PARAMS, torch.stack([v, v])),
+    ):
+        assert not found.any()
+    assert found.shape == (2, len(v))
 
 
 def refused(sentence, **kwargs):
