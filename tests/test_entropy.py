@@ -85,6 +85,13 @@ def test_sampling_agrees_within_its_own_error_bar(eigenvalues, gamma, seed):
     assert found.effective_samples > 100
 
 
+def test_where_the_loss_is_quadratic_no_sample_counts_more_than_twice_its_share():
+    """Half of them come from the integrand itself, wherever that has its middle."""
+    params = {"w": torch.tensor([2.0, -1.0, 1.0]).double()}
+    found = local_entropy(quadratic(np.diag([0.5, 3.0, 10.0])), params, 0.7, samples=4000)
+    assert found.effective_samples > 0.45 * 4000
+
+
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
 def test_where_the_loss_is_not_quadratic_quadrature_decides(gamma):
     loss = lambda p: (p["w"].square().sum() - 1).square()  # noqa: E731
