@@ -25,6 +25,7 @@ from helpers import (
     perturb,
     squared_error,
 )
+from helpers.measures._keskar import _points
 
 INF, NAN = math.inf, math.nan
 
@@ -125,15 +126,42 @@ def test_the_same_generator_gives_the_same_number():
 def test_from_the_minimum_itself_it_would_not_move():
     case = build([4, 6, 1], 0)
     zero = [torch.zeros(30)]
-    assert keskar_sharpness(case.loss, case.params, 1e-2, starts=zero).value == 0
+    still = keskar_sharpness(case.loss, case.params, 1e-2, starts=zero)
+    assert still.value == 0
+    assert torch.equal(flatten(still.worst), flatten(case.params))
     assert keskar_sharpness(case.loss, case.params, 1e-2, starts=1).value > 0
 
 
-def test_given_starts_are_clipped_into_the_box_and_counted_themselves():
+def test_where_nothing_rises_the_worst_point_is_the_minimum_itself():
+    found = keskar_sharpness(lambda p: 1 + 0 * p["w"].sum(), {"w": torch.ones(3).double()}, 0.1)
+    assert (found.value, found.rise) == (0, 0)
+    assert torch.equal(found.worst["w"], torch.ones(3).double())
+
+
+def test_losses_are_counted_and_five_starts_have_ten_iterations_unless_told_otherwise():
+    case, calls = build([4, 6, 1], 0), []
+    counted = lambda p: calls.append(1) or case.loss(p)  # noqa: E731
+    usual = keskar_sharpness(counted, case.params, 1e-2)
+    assert usual.evaluations == len(calls) - 1  # the first one is L(θ)
+    told = keskar_sharpness(case.loss, case.params, 1e-2, starts=5, iterations=10)
+    assert (told.value, told.evaluations) == (usual.value, usual.evaluations)
+
+
+def test_random_starts_fill_the_box_evenly():
+    half = np.array([0.1, 2.0])
+    U = np.array(_points(2000, half, torch.Generator().manual_seed(0)))
+    assert (np.abs(U) < 1).all()
+    assert U.mean(0) == pytest.approx(0, abs=0.05)
+    assert U.std(0) == pytest.approx(3**-0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_given_starts_are_clipped_into_the_box_and_counted_themselves(sign):
     case = build([1, 1, 1], 0)
-    half = torch.as_tensor(box_half_sides(flatten(case.params), 0.1))
+    half = sign * torch.as_tensor(box_half_sides(flatten(case.params), 0.1))
     found = keskar_sharpness(case.loss, case.params, 0.1, starts=[1e9 * half], iterations=0)
     assert found.rise >= float(case.loss(perturb(case.params, half)))
+    half = half.abs()
     moved = (flatten(found.worst) - flatten(case.params)).abs()
     assert bool((moved <= half * (1 + 1e-9)).all())
 
@@ -210,15 +238,18 @@ def test_nan_and_a_negative_loss_are_refused():
     case = build([2, 2, 1], 0)
     with pytest.raises(ValueError, match="keskar_sharpness needs finite parameters, got 4"):
         keskar_sharpness(case.loss, {**case.params, "theta1": case.params["theta1"] * NAN}, 0.1)
-    with pytest.raises(ValueError, match=r"keskar_sharpness needs a finite loss >= 0, got -1"):
+    with pytest.raises(ValueError, match=r"needs a finite loss >= 0, got -1: the metric div"):
         keskar_sharpness(lambda p: case.loss(p) - 1, case.params, 0.1)
 
 
-@pytest.mark.parametrize("subspace", [0, 7, torch.ones(5, 2), torch.ones(6)])
-def test_impossible_subspaces_are_refused(subspace):
+@pytest.mark.parametrize(
+    ("subspace", "got"),
+    [(0, "0:"), (7, "7:"), (torch.ones(5, 2), r"\(5, 2\):"), (torch.ones(6), r"\(6,\):")],
+)
+def test_impossible_subspaces_are_refused(subspace, got):
     case = build([2, 2, 1], 0)
     with pytest.raises(
-        ValueError, match=r"subspace of 1 to 6 directions or .* shape \(6, p\), got"
+        ValueError, match=rf"subspace of 1 to 6 directions or .* shape \(6, p\), got {got}"
     ):
         keskar_sharpness(case.loss, case.params, 0.1, subspace=subspace)
 

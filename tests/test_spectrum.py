@@ -20,6 +20,7 @@ from helpers import (
     trace_plus,
     unflatten,
 )
+from helpers.measures._spectrum import Density
 
 
 def small(widths=(6, 8, 4), seed=0):
@@ -66,6 +67,60 @@ def test_the_trace_lies_within_its_standard_error():
         assert estimate.standard_error < 0.2 * truth
 
 
+def bowl(curvatures):
+    """A loss whose Hessian is diagonal, with these entries; its minimum."""
+    d = torch.as_tensor(curvatures, dtype=torch.float64)
+    return lambda p: (d * p["x"] ** 2).sum() / 2, {"x": torch.zeros_like(d)}
+
+
+def test_three_products_for_each_direction_that_bends_are_enough_for_the_trace():
+    loss, params = bowl([5.0, 2.0, 1.0] + 20 * [0.0])
+    assert trace_plus(loss, params, products=9).value == pytest.approx(8, rel=1e-12)
+    assert abs(trace_plus(loss, params, products=8).value - 8) > 1e-3
+    rounded = trace_plus(*bowl([5.0, 2.0]), products=6)
+    assert (rounded.value, rounded.standard_error) == (pytest.approx(7), pytest.approx(0, abs=1e-9))
+
+
+def test_the_standard_error_of_a_trace_is_the_spread_of_many():
+    loss, params = bowl(torch.linspace(0, 1, 30) ** 2)
+    estimates = [
+        trace_plus(loss, params, products=12, generator=torch.Generator().manual_seed(seed))
+        for seed in range(80)
+    ]
+    # a diagonal H gives a sign vector its trace exactly: what is left spreads by Q's part alone
+    spread = torch.tensor([estimate.value for estimate in estimates]).std()
+    said = torch.tensor([estimate.standard_error**2 for estimate in estimates]).mean().sqrt()
+    assert float(said / spread) == pytest.approx(1, abs=0.25)
+
+
+def test_one_step_from_one_vector_is_a_rayleigh_quotient():
+    """On a diagonal H every sign vector has the mean of the spectrum."""
+    density = spectral_density(*bowl([1.0, 2.0, 6.0]), steps=1, samples=1)
+    assert (density.nodes.tolist(), density.shares.tolist()) == ([pytest.approx(3)], [1])
+    assert density.products == 1
+
+
+def test_sixty_steps_from_each_of_four_vectors_unless_told_otherwise():
+    assert spectral_density(*bowl(torch.linspace(0, 1, 300))).products == 240
+
+
+def test_a_share_above_leaves_out_what_lies_on_the_threshold():
+    nodes, shares = torch.tensor([0.0, 1.0, 2.0]), torch.tensor([0.5, 0.3, 0.2])
+    assert Density(nodes, shares, 3).share_above(1.0) == pytest.approx(0.2)
+
+
+def test_the_dice_are_those_that_are_handed_in():
+    loss, params = bowl(torch.linspace(0, 1, 30))
+    turned = lambda p: loss({"x": p["x"] - p["x"].mean()})  # noqa: E731
+    for ask in (
+        lambda dice: spectral_density(turned, params, steps=3, generator=dice).nodes.tolist(),
+        lambda dice: trace_plus(turned, params, products=6, generator=dice).value,
+    ):
+        first, again, other = (ask(torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+        assert first == again != other
+        assert ask(None) == ask(torch.Generator().manual_seed(0))
+
+
 def jacobian(loss, params):
     theta = flatten(params)
     J = torch.autograd.functional.jacobian(
@@ -100,6 +155,8 @@ def test_bad_input_is_one_sentence():
     loss, params = small()
     with pytest.raises(ValueError, match="spectral_density needs steps >= 1"):
         spectral_density(loss, params, steps=0)
+    with pytest.raises(ValueError, match="and samples >= 1, got 60 and 0"):
+        spectral_density(loss, params, samples=0)
     with pytest.raises(ValueError, match="trace_plus needs products >= 6"):
         trace_plus(loss, params, products=2)
 
@@ -114,6 +171,7 @@ def test_the_nodes_stay_inside_the_spectrum_when_there_is_little_of_it(rank, dty
     values = torch.linalg.eigvalsh(dense_hessian(loss, params).double())
     slack = 1e-5 * float(values[-1])
     density = spectral_density(loss, params, steps=50)
+    assert density.nodes.dtype == density.shares.dtype == dtype
     assert float(density.nodes.min()) > float(values[0]) - slack
     assert float(density.nodes.max()) < float(values[-1]) + slack
     assert float(density.shares.sum()) == pytest.approx(1, abs=1e-5)

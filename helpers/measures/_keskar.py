@@ -93,7 +93,7 @@ class _Fall:
         with torch.enable_grad():
             z = _to(self.half * u, flatten(self.params)).requires_grad_()
             value = self.loss(perturb(self.params, z if self.A is None else self.A @ z))
-            (g,) = torch.autograd.grad(value, z, materialize_grads=True)
+            (g,) = torch.autograd.grad(value, z)
         fall, slope = self.base - float(value.detach()), -self.half * g.cpu().double().numpy()
         return fall / self.unit, slope / self.unit
 
