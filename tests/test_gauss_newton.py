@@ -20,6 +20,7 @@ from helpers import (
     gauss_newton_operator,
     layer_traces,
     net,
+    over_loader,
     relu_net,
     sizes,
     squared_error,
@@ -127,6 +128,15 @@ def test_the_metric_of_changed_behaviour_is_singular(case, data, ledger):
     metric = gauss_newton_operator(case.loss, case.params)
     scale = float(J.square().sum() * v.norm()) or 1.0
     ledger("singular-metric", error=float(metric(v).abs().max()) / scale, tol=1e-12)
+
+
+def test_the_product_over_batches_is_that_of_the_whole():
+    case = build([4, 5, 2], 0, where="off")
+    rows = [(case.X[at], case.loss.y[at]) for at in torch.arange(len(case.X)).split(7)]
+    v = torch.randn(30, generator=case.generator, dtype=torch.float64)
+    batches = over_loader(case.f, rows, case.loss.criterion)
+    truth = gauss_newton_operator(case.loss, case.params)(v)
+    assert off(gauss_newton_operator(batches, case.params)(v), truth) < 1e-12
 
 
 def test_twin_one_layer_alone_is_seen_by_the_metric():
