@@ -37,6 +37,7 @@ TWINS = {  # where the tests of a module have another name, or more than one fil
     "nets._called": ("modules",),
     "nets._params": ("params", "flatness", "volume"),
     "maps._labels": ("group",),
+    "maps._reparam": ("reparam", "weight_norm"),
     "maps._rules": ("group", "group_borders", "other_layers"),
     "maps._symmetry": ("symmetry", "reparam"),
     "maps._trial": ("find", "group"),

@@ -331,6 +331,8 @@ def test_a_block_is_its_vectors_one_by_one_in_a_larger_net(monkeypatch):
     monkeypatch.setattr(_graph, "SMALL", 1)
     one_by_one = hessian_operator(case.loss, case.params)(V)
     assert torch.allclose(at_once, one_by_one, rtol=1e-12)
+    alone = hessian_operator(case.loss, case.params)(V[0])
+    assert torch.allclose(alone, at_once[0], rtol=1e-12)
     with pytest.raises(ValueError, match="needs v of shape"):
         hessian_operator(case.loss, case.params)(V[:, :-1])
 

@@ -188,8 +188,8 @@ def test_a_second_derivative_that_is_not_there_is_said_and_no_nan_leaves():
 @pytest.mark.parametrize(
     ("loss", "got"),
     [
-        (lambda p: p["w"].square().sum().item(), "got float"),
-        (lambda p: (p["w"].sum(), 1), "got tuple"),
+        (lambda p: p["w"].square().sum().item(), "got float:"),
+        (lambda p: (p["w"].sum(), 1), "got tuple:"),
         (lambda p: p["w"].square(), r"of shape \(3,\)"),
         (lambda p: p["w"].square().sum()[None], r"of shape \(1,\)"),
         (lambda p: p["w"].sum().long(), "int64"),
@@ -206,3 +206,16 @@ def test_parameters_are_real_numbers_and_there_is_one(dtype):
         gradient(lambda p: p["w"].abs().sum(), {"w": torch.ones(2, dtype=dtype)})
     with pytest.raises(ValueError, match="needs at least one block, got no parameters"):
         gradient(lambda p: torch.ones(()), {})
+
+
+def test_finite_entries_whose_sum_overflows_are_finite_all_the_same():
+    steep = lambda p: 1.5e38 * p["w"].square().sum()  # noqa: E731
+    Hv = hvp(steep, {"w": torch.zeros(3)}, torch.ones(3))
+    assert Hv.isfinite().all() and not Hv.sum().isfinite()
+
+
+def test_a_product_is_an_ordinary_tensor_whoever_asks_for_it():
+    with torch.inference_mode():
+        Hv = hvp(lambda p: p["w"].pow(3).sum(), {"w": normal(3)}, torch.ones(3).double())
+    assert not Hv.is_inference()
+    assert torch.allclose(Hv, 6 * normal(3))

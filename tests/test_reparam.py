@@ -188,6 +188,11 @@ def test_a_map_that_is_no_bijection_is_refused():
         pull_back(case.loss, root, zero)
 
 
+def test_a_bijection_may_be_of_any_size_so_long_as_no_direction_is_lost():
+    g = Bijection(lambda eta: 1e-12 * eta, lambda theta: 1e12 * theta)
+    assert off(jacobian(g, torch.ones(6).double()), 1e-12 * torch.eye(6).double()) < 1e-15
+
+
 def test_a_map_between_other_dimensions_is_refused():
     case = build([2, 2, 1], 0)
     longer = Bijection(lambda eta: eta[:-1], lambda theta: torch.cat([theta, theta[:1]]))
