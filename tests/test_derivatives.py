@@ -117,6 +117,61 @@ def test_the_same_in_a_plain_function_of_the_parameters():
     assert torch.allclose(dense_hessian(lambda p: Right.apply(p["w"]).sum(), params), truth)
 
 
+PLAIN_LIES = {
+    "a constant second derivative under a square": lambda w: Wrong.apply(w).square().sum(),
+    "a part cut off": lambda w: (w * w.detach()).sum(),
+}
+
+
+@pytest.mark.parametrize("lie", PLAIN_LIES)
+def test_a_plain_function_is_tried_for_a_step_of_its_own_and_for_a_slope_that_stands_still(lie):
+    with pytest.raises(ValueError, match="needs derivatives that are those of L, got a"):
+        gradient(lambda p: PLAIN_LIES[lie](p["w"]), {"w": normal(4)})
+
+
+def test_a_lie_in_a_flat_block_is_found_beside_a_steep_one():
+    both = lambda p: 1000 * p["steep"].square().sum() + Wrong.apply(p["flat"]).sum()  # noqa: E731
+    with pytest.raises(ValueError, match="got a second derivative that differences contradict"):
+        gradient(both, {"steep": normal(4), "flat": normal(4, seed=1)})
+
+
+class Askew(torch.autograd.Function):
+    """z₁ z₂², with the right slope; but the slope along z₂ says that z₁ stands still."""
+
+    @staticmethod
+    def forward(ctx, z):
+        ctx.save_for_backward(z)
+        return z[:, 0] * z[:, 1] ** 2
+
+    @staticmethod
+    def backward(ctx, g):
+        (z,) = ctx.saved_tensors
+        return torch.stack([z[:, 1] ** 2 * g, 2 * z[:, 0].detach() * z[:, 1] * g], 1)
+
+
+def test_a_hessian_that_is_not_symmetric_is_found_out_in_single_precision_too():
+    def single(z):
+        if z.dtype != torch.float32:
+            raise RuntimeError("float32 only")
+        return Askew.apply(z)[:, None]
+
+    f, params = functional(After(single).float())
+    loss = squared_error(f, normal(30, 3).float(), normal(30, 1, seed=1).float())
+    with pytest.raises(ValueError, match="got a second derivative that differences contradict"):
+        hvp(loss, params, torch.ones(8))
+
+
+@pytest.mark.parametrize("share", [0, 1])
+def test_a_true_step_is_believed_beside_a_large_constant_and_where_it_counts_for_nothing(share):
+    params = {"w": normal(4)}
+    loss = lambda p: share * (Right.apply(p["w"]).sum() + 1e10)  # noqa: E731
+    assert torch.allclose(gradient(loss, params), share * 3 * params["w"] ** 2)
+
+
+def test_a_loss_linear_in_theta_is_believed():
+    assert gradient(lambda p: 2 * p["w"].sum(), {"w": normal(4)}).tolist() == [2, 2, 2, 2]
+
+
 def test_a_block_without_effect_or_without_curvature_is_believed_when_it_is_true():
     params = {"a": normal(3), "b": normal(2, seed=1), "c": normal(2, seed=2)}
     H = dense_hessian(lambda p: p["a"].pow(2).sum() + p["b"].sum(), params)
