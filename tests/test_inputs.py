@@ -139,6 +139,8 @@ def test_a_warp_multiplies_one_gradient_and_leaves_far_points_alone(factor, seed
     assert off(jacobian(xi, centre), factor * torch.eye(3, dtype=torch.float64)) < 1e-12
     assert torch.equal(xi.forward(far), far)
     assert off(xi.forward(centre), centre) < 1e-14
+    near = centre + 0.75 * (far - centre)  # one and a half away: the radius is one by itself
+    assert torch.equal(warp_inputs(centre, factor).forward(near), near)
     params = init_net([3, 5, 2], generator=generator)
     f_xi = with_inputs(relu_net, xi)
     slope = lambda f, x: torch.func.jacrev(lambda x: f(params, x[None])[0])(x)  # noqa: E731
@@ -185,7 +187,8 @@ def test_features_without_variance_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("factor", "radius"), [(0, 1), (-1, 1), (math.inf, 1), (2, 0), (2, math.nan)]
+    ("factor", "radius"),
+    [(0, 1), (-1, 1), (math.inf, 1), (2, 0), (2, math.nan), (2, math.inf)],
 )
 def test_impossible_warps_are_refused(factor, radius):
     with pytest.raises(ValueError, match="warp_inputs needs a finite factor > 0 and radius > 0"):

@@ -102,11 +102,25 @@ def test_two_knobs():
         assert torch.allclose(sweep.values[i, 0], dense_values(loss, twin)[0], rtol=1e-6)
 
 
+def test_two_knobs_by_a_map_are_two_knobs_by_their_exponents():
+    loss, params = small_net()
+    pairs = torch.tensor([[0.5, 2.0], [3.0, 0.1]], dtype=torch.float64)
+    knobs = {"theta1": (1, 0), "theta2": (-1, 1), "theta3": (0, -1)}
+
+    def scaling(pair):
+        a, b = pair.tolist()
+        return layer_scaling(params, {"theta1": a, "theta2": b / a, "theta3": 1 / b})
+
+    by_map, by_exponents = (curvature_sweep(loss, params, s, pairs) for s in (scaling, knobs))
+    assert torch.allclose(by_map.values, by_exponents.values, rtol=1e-9)
+
+
 def test_one_factor_for_each_unit():
     loss, params = small_net()
     powers = torch.linspace(-1, 1, 6, dtype=torch.float64)
 
     def scaling(amount):
+        assert type(amount) is float  # one knob is a plain number
         return unit_scaling(params, amount**powers, up="theta1", down="theta2")
 
     sweep = curvature_sweep(loss, params, scaling, AMOUNTS, tol=1e-6)
@@ -326,6 +340,8 @@ def test_at_an_exact_minimum_of_the_squared_error():
         ({"tol": 0.0}, "curvature_sweep needs 1 <= k .* and tol > 0, got k=1, tol=0.0"),
         ({"amounts": []}, "needs amounts of shape"),
         ({"amounts": [1.0, -1.0]}, "needs finite amounts > 0"),
+        ({"amounts": [1.0, 0.0]}, "needs finite amounts > 0"),
+        ({"amounts": [1.0, float("inf")]}, "needs finite amounts > 0"),
         ({"amounts": [1.0, float("nan")]}, "needs finite amounts > 0"),
         ({"scaling": {"theta1": 1}}, "factors with product 1"),
         ({"scaling": {"theta9": 1, "theta1": -1}}, "needs layers among"),

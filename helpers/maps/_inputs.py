@@ -48,14 +48,14 @@ def scale_inputs(X: Tensor) -> Bijection:
 def whiten_inputs(X: Tensor) -> Bijection:
     """Return the whitening of X (N, d): u has mean 0 and covariance I, x = m + u A.
 
-    By scikit-learn's `PCA(whiten=True)`: principal axes, each divided by its deviation.
+    By scikit-learn's `PCA`, as with `whiten=True`: principal axes, each divided by its deviation.
 
     Raises:
         ValueError: X is not (N, d), not finite, or its covariance is singular.
     """
     _check_inputs("whiten_inputs", X)
     N, d = X.shape
-    pca = PCA(whiten=True).fit(_numpy(X)) if d < N else None
+    pca = PCA().fit(_numpy(X)) if d < N else None
     if pca is None or pca.singular_values_[-1] <= 1e-10 * pca.singular_values_[0]:
         raise ValueError(
             f"whiten_inputs needs a regular covariance, got {N} examples of {d} features with "
