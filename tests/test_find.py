@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from helpers import alpha_scale, find_symmetries, flatten, random_twin, rescale, symmetry_scaling
+from helpers.maps._words import BENT
 
 
 class Encoder(nn.Module):
@@ -163,14 +164,46 @@ def test_a_refusal_says_what_is_in_the_way_and_is_right(name, up, reason):
         (lambda m, h: h.clamp(min=0.1), "clamp bends a factor"),
         (lambda m, h: h.sign() * h.cummin(1).values, "cummin has no rule here"),
         (lambda m, h: h * float(h.sum()), "local_scalar_dense has no rule here"),
-        (lambda m, h: nn.functional.layer_norm(h, (6,)), f"layer norm {AGAIN}"),
-        (lambda m, h: nn.functional.batch_norm(h, None, None, None, None, True), AGAIN),
+        (lambda m, h: h - 1, "sub joins it with a branch that is not multiplied"),
+        (lambda m, h: F.layer_norm(h, (6,)), f"layer norm {AGAIN}"),
+        (lambda m, h: F.group_norm(h, 2), f"group norm {AGAIN}"),
+        (lambda m, h: F.batch_norm(h, None, None, None, None, True), f"batch norm {AGAIN}"),
         (lambda m, h: torch.where(h > 0.5, h, 0 * h), "gt ties it to what is not multiplied"),
     ],
 )
 def test_each_reason_is_that_of_the_step_in_the_way(step, reason):
     module, x = through(step)
     assert reason in refused(module, x)["up"]
+
+
+BENDING = {  # by the name of torch's own step
+    "softmax": lambda z: z.softmax(-1),
+    "log_softmax": lambda z: z.log_softmax(-1),
+    "log_sigmoid_forward": F.logsigmoid,
+    "div": lambda z: torch.div(z, 2, rounding_mode="floor"),
+    "clamp": lambda z: z.clamp(-1, 1),
+    "clamp_min": lambda z: z.clamp_min(1),
+    "clamp_max": lambda z: z.clamp_max(1),
+    "pow": lambda z: z.pow(0.3),
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "softplus": F.softplus,
+    "elu": F.elu,
+    "mish": F.mish,
+    "hardswish": F.hardswish,
+    "hardsigmoid": F.hardsigmoid,
+    "hardtanh": F.hardtanh,
+    **{step: getattr(torch, step) for step in ("tanh", "sigmoid", "exp", "log", "erf")},
+    **{step: getattr(torch, step) for step in ("sin", "cos")},
+}
+
+
+@pytest.mark.parametrize("name", sorted(BENT))
+def test_a_step_that_bends_a_factor_bends_it_and_says_so(name):
+    step, z = BENDING[name], torch.linspace(-3, 3, 6)
+    assert not torch.allclose(step(2 * z), 2 * step(z), equal_nan=True)
+    module, x = through(lambda _, h: step(h))
+    assert refused(module, x)["up"] == f"{name} bends a factor: phi(cz) is not c phi(z)"
 
 
 def test_what_batch_norm_divides_out_in_training_mode():
