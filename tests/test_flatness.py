@@ -30,6 +30,7 @@ from helpers import (
     squared_error,
     top_eigenvalues,
     volume_flatness,
+    weight_names,
     weight_norm,
 )
 
@@ -213,6 +214,11 @@ def test_where_v_is_zero_there_is_no_loss_and_the_search_goes_past_it(length):
     half = math.pi if length < 0.3 else math.asin(0.3)  # how far the ball's directions turn from w
     t = torch.linspace(-half, half, 20_001, dtype=torch.float64) + math.atan2(0.6, 0.8)
     scan = (X @ (torch.stack([t.cos(), t.sin()]) - w)).square().mean(0).max() / 2
+    if length < 0.3:  # a thousandth past zero v has turned around
+        at_once = eps_sharpness(
+            lambda v: loss({**fixed, **v}), {"theta1.v": length * w}, length * 1.1, steps=0
+        )
+        assert at_once.value >= float((X @ (2 * w)).square().mean() / 2) * (1 - 1e-9)
     assert found == pytest.approx(float(scan), rel=1e-4)
 
 
@@ -235,14 +241,33 @@ def test_a_slope_may_be_a_tenth_of_the_rise_over_the_radius(slope, refused):
         assert predicted_eps_sharpness(loss, params, 1.0) == pytest.approx(1 / 4)
 
 
-def test_towards_a_dead_layer_the_others_stand_still():
-    case = build([3, 4, 1], 0)
-    straight = eps_sharpness(case.loss, case.params, 1e3, steps=0)
-    dead = [case.loss({**case.params, name: 0 * case.params[name]}) for name in case.params]
-    random = torch.randn(16, generator=torch.Generator().manual_seed(0)).double()
-    ends = [perturb(case.params, sign * random) for sign in (1, -1)]
+@pytest.mark.parametrize("bias", [False, True])
+def test_towards_a_dead_layer_the_others_stand_still_also_those_that_are_zero(bias):
+    case = build([3, 4, 1], 0, bias=bias)
+    params = {name: block * name.startswith("theta") for name, block in case.params.items()}
+    straight = eps_sharpness(case.loss, params, 1e3, steps=0)
+    dead = [case.loss({**params, name: 0 * params[name]}) for name in weight_names(params)]
+    n, dice = len(flatten(params)), torch.Generator().manual_seed(0)
+    random = torch.randn(n, generator=dice).double()
+    ends = [perturb(params, sign * random) for sign in (1, -1)]
     highest = max(float(value) for value in [*dead, *map(case.loss, ends)])
-    assert straight.rise == pytest.approx(highest, rel=1e-12)
+    here = float(case.loss(params))
+    assert straight.rise == pytest.approx(highest - here, rel=1e-12)
+
+
+def test_a_slope_of_one_is_climbed_like_any_other():
+    params = {"w": torch.zeros(1, dtype=torch.float64)}
+    found = eps_sharpness(lambda p: 5 + p["w"].sum(), params, 0.5, starts=[torch.zeros(1)])
+    assert found.rise == pytest.approx(0.5)
+
+
+def test_the_dice_are_those_that_are_handed_in():
+    params = {"w": torch.zeros(3, dtype=torch.float64)}  # no weight that could be dead
+    uneven = lambda p: (torch.tensor([1.0, 2.0, 5.0]) * p["w"].square()).sum()  # noqa: E731
+    ask = lambda dice: eps_sharpness(uneven, params, 0.1, steps=0, generator=dice).value  # noqa: E731
+    first, again, other = (ask(torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert first == again != other
+    assert ask(None) == ask(torch.Generator().manual_seed(0))
 
 
 def test_starts_longer_than_the_radius_are_shortened_and_short_ones_kept():
@@ -362,7 +387,9 @@ def test_starts_have_one_entry_for_each_parameter():
 @pytest.mark.parametrize("height", [-0.5, INF])
 def test_a_negative_or_infinite_loss_is_refused(height):
     loss, params = bowl([1.0, 2.0], height=height)
-    with pytest.raises(ValueError, match=f"eps_sharpness needs a finite loss >= 0, got {height}"):
+    with pytest.raises(
+        ValueError, match=f"needs a finite loss >= 0, got {height}: Definition 2 div"
+    ):
         eps_sharpness(loss, params, 0.1)
 
 
