@@ -133,7 +133,7 @@ class World:
 
 @pytest.fixture
 def enter(monkeypatch):
-    """enter(world, gpus, WORLD_SIZE=…): from then on this process is one of its workers."""
+    """enter(world, 2, WORLD_SIZE=…): this process is one of its workers now, and has two GPUs."""
 
     def enter(world, gpus=0, **names):
         for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):

@@ -268,7 +268,7 @@ def test_alpha_must_be_positive_and_finite(alpha):
     params = build([2, 2, 1], 0).params
     with pytest.raises(ValueError, match=f"alpha_scale needs a finite alpha > 0, got {alpha}"):
         alpha_scale(params, alpha)
-    with pytest.raises(ValueError, match="needs a finite alpha for theta1 > 0, got"):
+    with pytest.raises(ValueError, match=r"needs a finite alpha for theta1 > 0, got .*: relu\("):
         scale_layers(params, {"theta1": alpha})
 
 
@@ -313,10 +313,10 @@ def test_unit_layers_must_be_neighbours():
 def test_non_finite_weights_are_refused():
     params = build([2, 2, 1], 0).params
     broken = {**params, "theta2": params["theta2"] * math.nan}
-    for scale in (
-        lambda p: alpha_scale(p, 2.0),
-        lambda p: scale_units(p, torch.ones(2)),
-        lambda p: scale_layers(p, {}),
+    for who, scale in (
+        ("scale_layers", lambda p: alpha_scale(p, 2.0)),
+        ("scale_units", lambda p: scale_units(p, torch.ones(2))),
+        ("scale_layers", lambda p: scale_layers(p, {})),
     ):
-        with pytest.raises(ValueError, match=r"needs finite parameters, got 2 NaN .* in theta2"):
+        with pytest.raises(ValueError, match=rf"{who} needs finite parameters, got 2 .* in theta2"):
             scale(broken)

@@ -27,18 +27,8 @@ WHY = {  # what an operation does that leaves no factor
 }
 BENT = {
     *("softmax", "log_softmax", "gelu", "silu", "tanh", "sigmoid", "exp", "log", "softplus", "elu"),
-    *(
-        "mish",
-        "erf",
-        "sin",
-        "cos",
-        "log_sigmoid_forward",
-        "hardswish",
-        "hardsigmoid",
-        "hardtanh",
-        "div",
-    ),
-    *("clamp", "clamp_min", "clamp_max", "pow"),
+    *("mish", "erf", "sin", "cos", "log_sigmoid_forward", "hardswish", "hardsigmoid", "hardtanh"),
+    *("div", "clamp", "clamp_min", "clamp_max", "pow"),
 }
 
 
