@@ -78,7 +78,7 @@ ZOO = {
     "torchvision regnet_y_400mf": of_torchvision("regnet_y_400mf", MORE),
     "torchvision googlenet": of_torchvision("googlenet", aux_logits=False, init_weights=False),
     "torchvision inception_v3": of_torchvision(
-        "inception_v3", 75, aux_logits=False, init_weights=False
+        "inception_v3", MORE, aux_logits=False, init_weights=False
     ),
     "torchvision swin_t": of_torchvision("swin_t"),
     "torchvision swin_v2_t": of_torchvision("swin_v2_t"),

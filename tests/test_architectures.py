@@ -26,9 +26,9 @@ def two_layers(monkeypatch):
 
 
 def test_a_good_answer_is_a_line_without_faults():
-    (*_, line), wrong = architectures.table(["two layers"])
+    (*_, line), wrong, faint = architectures.table(["two layers"])
     assert line.startswith("| two layers | 26 | 4 | 1 | 1 |")
-    assert not wrong
+    assert not wrong and not faint
 
 
 def without_refusals(found):
@@ -46,7 +46,7 @@ def refused_twice(found):
 def test_a_layer_left_out_or_answered_twice_is_named(plant, sentence, monkeypatch):
     right = helpers.find_symmetries
     monkeypatch.setattr(helpers, "find_symmetries", lambda *a: plant(right(*a)), raising=False)
-    _, (wrong,) = architectures.table(["two layers"])
+    _, (wrong,), _ = architectures.table(["two layers"])
     assert wrong.endswith(sentence)
 
 
@@ -55,14 +55,50 @@ def test_a_twin_that_predicts_otherwise_is_a_fault(monkeypatch):
     right = kind.scaling
     off = lambda *a: {name: S * (1 + 1e-6) for name, S in right(*a).items()}  # noqa: E731
     monkeypatch.setattr(kind, "scaling", off)
-    _, (wrong,) = architectures.table(["two layers"])
+    _, (wrong,), _ = architectures.table(["two layers"])
     assert "predictions are off by" in wrong
 
 
-def test_a_layer_that_is_not_felt_is_a_fault(monkeypatch):
+def test_a_forgotten_layer_that_the_trial_does_not_see_is_a_fault(monkeypatch):
+    monkeypatch.setattr(architectures, "left_out", lambda *_: [("0", 1.0), ("2", 1e-8)])
+    _, (wrong,), _ = architectures.table(["two layers"])
+    assert wrong.endswith("2 left out moves the predictions by 1.0e-08 only.")
+
+
+class Gated(nn.Module):
+    """One layer makes both: what is multiplied by a factor, and what is divided by it."""
+
+    def __init__(self):
+        super().__init__()
+        self.both, self.head = nn.Linear(3, 8), nn.Linear(4, 2)
+
+    def forward(self, x):
+        a, b = self.both(x).chunk(2, -1)
+        return self.head(torch.tanh(a * b))
+
+
+@pytest.mark.parametrize("downs", [["2"], ["both"]])
+def test_what_a_layer_divides_is_left_out_and_nothing_else(downs):
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), Gated()
+    module = layers[downs == ["both"]].double()
+    x, params = torch.randn(5, 3).double(), dict(module.named_parameters())
+    found = helpers.find_symmetries(module, x)
+    pairs = [(s, down) for s in found.found for down in s.downs if down in downs]
+    assert pairs
+    for s, down in pairs:
+        wrong = architectures.LeftOut(found._group, found._kinds[s], down)
+        right, z = found._group, torch.ones(found.dim, dtype=torch.float64)
+        for name, u in right.logs(z, params).items():
+            assert (wrong.logs(z, params)[name] == u.clamp(min=0 if down in name else -9)).all()
+    assert min(off for _, off in architectures.left_out(module, x, found)) > 0.01
+
+
+def test_a_layer_that_is_hardly_felt_is_named_and_is_no_fault(monkeypatch):
     monkeypatch.setattr(architectures, "powers", lambda *_: [("0", 1e-4)])
-    _, (wrong,) = architectures.table(["two layers"])
-    assert wrong.endswith("0 made tenfold moves the predictions by 0.0001 only.")
+    _, wrong, (faint,) = architectures.table(["two layers"])
+    assert not wrong
+    assert faint == "two layers: 0, 0.0001."
 
 
 def test_a_network_that_breaks_leaves_the_others_their_lines(monkeypatch):
@@ -70,6 +106,6 @@ def test_a_network_that_breaks_leaves_the_others_their_lines(monkeypatch):
         raise RuntimeError("no such model")
 
     monkeypatch.setitem(zoo.ZOO, "broken", broken)
-    lines, wrong = architectures.table(["broken", "two layers"])
+    lines, wrong, _ = architectures.table(["broken", "two layers"])
     assert lines[-1].startswith("| two layers | 26 |")
     assert wrong == ["broken: RuntimeError: no such model"]

@@ -14,8 +14,10 @@ import torch
 from group_nets import NETS, inputs
 from torch.func import functional_call
 
+from benchmarks.architectures import LeftOut
 from helpers import find_symmetries, random_twin, rescale, symmetry_scaling
 from helpers.maps._rules import RULES
+from helpers.maps._trial import Trial
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -386,6 +388,15 @@ def test_a_missing_rule_makes_the_group_smaller_never_wrong(name, ops, monkeypat
     found, error = answer(name)
     assert found.dim < right.dim
     assert error < 1e-9
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_symmetry_that_forgets_one_layer_is_refused(name):
+    module, x, found = case(name)
+    for symmetry, kind in found._kinds.items():
+        for down in symmetry.downs:
+            faults = Trial(module, x).faults(LeftOut(found._group, kind, down), 1e-9)
+            assert "would move the outputs" in faults[0]
 
 
 def test_what_torch_does_not_see_is_caught(monkeypatch):

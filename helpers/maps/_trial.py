@@ -27,7 +27,7 @@ def believed(module: nn.Module, example) -> tuple[Group, dict[int, str]]:
     """
     for dtype in (torch.float64, None):  # its own where it insists on it
         try:
-            trial = _Trial(module, example, dtype)
+            trial = Trial(module, example, dtype)
             x = tree_map(_copy, trial.x)
             labels = Labels(RULES, trial.params, dict(module.named_parameters()), x)
             for t in trial.run(trial.params, x, labels):
@@ -44,14 +44,12 @@ def believed(module: nn.Module, example) -> tuple[Group, dict[int, str]]:
     ) from failure
 
 
-class _Trial:
+class Trial:
     """A module and an input on the CPU, all floats of one dtype; the module is left as it is."""
 
-    def __init__(self, module, x, dtype):
-        self.module, self.x = (
-            module,
-            tree_map(lambda t: _copy(t, dtype), dict(x) if isinstance(x, Mapping) else x),
-        )
+    def __init__(self, module, x, dtype=torch.float64):
+        self.module, self.random = module, torch.Generator().manual_seed(0)
+        self.x = tree_map(lambda t: _copy(t, dtype), dict(x) if isinstance(x, Mapping) else x)
         self.params = {name: _copy(p, dtype) for name, p in module.named_parameters()}
         self.buffers = {name: _copy(b, dtype) for name, b in module.named_buffers()}
 
@@ -86,43 +84,45 @@ class _Trial:
     def faults(self, group, tol) -> dict[int, str]:
         """Return the kinds of `group` not to be believed, with the reason.
 
-        All weights and buffers are made random: zeros hide a wrong label. Then each kind must be
-        felt: its weights multiplied entry by entry at random have to move the outputs, in one draw
-        of four; and all factors at once, here and on another input, must keep them to `tol`.
+        Four times all weights and buffers are made random: zeros hide a wrong label, and so does a
+        unit that is dead. Each kind must be felt in one of them: its weights multiplied entry by
+        entry at random have to move the outputs. All factors at once must keep them to `tol`, each
+        time, here and on another input.
         """
-        generator, kinds = torch.Generator().manual_seed(0), {*range(len(group.kinds))}
-        z = torch.rand(group.dim, generator=generator, dtype=torch.float64) * 2 - 1
-        unfelt, faults = {*kinds}, {}
-        for _ in range(4):
-            if not unfelt:
-                break
-            self._draw(generator)
-            unfelt -= {
-                k for k in unfelt if self._far(group, z, [k], generator) > min(1e3 * tol, tol**0.5)
-            }
-        if kinds and not (off := self._far(group, z, kinds - unfelt)) <= tol:
-            wrong = {k for k in kinds - unfelt if not self._far(group, z, [k]) <= tol}
-            wrong = wrong if self._far(group, z, kinds - unfelt - wrong) <= tol else kinds
-            said = f"its factor would move the outputs by {off:.0e}: forward reads it unseen"
-            faults = dict.fromkeys(wrong, said)
-        return faults | dict.fromkeys(unfelt, "the outputs do not feel it on this x")
+        kinds, felt, faults = {*range(len(group.kinds))}, set(), {}
+        enough = min(1e3 * tol, tol**0.5)
+        for _ in range(4 if kinds else 0):
+            self.draw()
+            felt |= {k for k in kinds - felt if self.far(group, [k], rough=True) > enough}
+            left = felt - faults.keys()
+            if not (off := self.far(group, left)) <= tol:
+                wrong = {k for k in left if not self.far(group, [k]) <= tol}
+                wrong = wrong if self.far(group, left - wrong) <= tol else left
+                said = f"its factor would move the outputs by {off:.0e}: forward reads it unseen"
+                faults |= dict.fromkeys(wrong, said)
+        return faults | dict.fromkeys(kinds - felt, "the outputs do not feel it on this x")
 
-    def _draw(self, generator):
-        self.params = {name: _random(p, generator) for name, p in self.params.items()}
-        self.buffers = {name: _shaken(b, generator) for name, b in self.buffers.items()}
-        self.xs = [self.x, tree_map(lambda t: _other(t, generator), self.x)]
+    def draw(self) -> None:
+        """Make all weights and buffers random, and note what comes out, here and elsewhere."""
+        self.params = {name: _random(p, self.random) for name, p in self.params.items()}
+        self.buffers = {name: _shaken(b, self.random) for name, b in self.buffers.items()}
+        self.xs = [self.x, tree_map(lambda t: _other(t, self.random), self.x)]
         self.base = [self.run(self.params, x) for x in self.xs]
 
-    def _far(self, group, z, kinds, rough=None) -> float:
-        """Return the largest relative change of an output under the factors of these kinds."""
-        units = torch.tensor([i for k in kinds for i in group.kinds[k].units], dtype=torch.long)
-        logs = group.logs(torch.zeros_like(z).index_copy(0, units, z[units]), self.params)
-        if rough is not None:
-            logs = {n: u * torch.rand(u.shape, generator=rough) for n, u in logs.items()}
+    def far(self, group, kinds, rough=False) -> float:
+        """Return the largest relative change of an output under random factors of these kinds.
+
+        Where it is to be `rough`, each entry takes another part of its factor's logarithm.
+        """
+        units = [i for k in kinds for i in group.kinds[k].units]
+        z = torch.zeros(group.dim, dtype=torch.float64)
+        z[units] = 2 * torch.rand(len(units), generator=self.random, dtype=z.dtype) - 1
+        logs = group.logs(z, self.params)
+        if rough:
+            logs = {n: u * torch.rand(u.shape, generator=self.random) for n, u in logs.items()}
         moved = {n: (self.params[n] * u.exp()).to(self.params[n]) for n, u in logs.items()}
-        twin = self.params | moved
-        xs = self.xs[: 2 if rough is None else 1]
-        ends = [zip(a, self.run(twin, x)) for a, x in zip(self.base, xs) if len(units)]
+        twin, xs = self.params | moved, self.xs[: 1 if rough else 2]
+        ends = [zip(a, self.run(twin, x)) for a, x in zip(self.base, xs) if units]
         return max((_distance(a, b) for pairs in ends for a, b in pairs), default=0.0)
 
 
