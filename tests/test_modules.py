@@ -8,18 +8,23 @@ import random
 
 import pytest
 import torch
+from random_nets import DEVICES
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 from torch.nn.utils import weight_norm as old_weight_norm
 
 from helpers import (
+    cross_entropy,
     dense_hessian,
     fisher_rao_norm,
     flatten,
     functional,
     gauss_newton_operator,
     gradient,
+    hs_box,
+    keskar_sharpness,
+    random_twin,
     spectral_norm,
     squared_error,
     top_eigenvalues,
@@ -375,3 +380,76 @@ def test_what_is_made_or_measured_in_inference_mode_is_measured_all_the_same():
     with torch.inference_mode():
         inside = measured()
     assert inside == measured()
+
+
+class Watched(torch.autograd.Function):
+    """x ↦ x, which notes with what precision its two derivatives are taken."""
+
+    seen: list = []  # noqa: RUF012
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x):
+        Watched.seen.append(precision())
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, g):
+        Watched.seen.append(precision())
+        return Watched.apply(g)
+
+
+def precision():
+    backends = torch.backends
+    return [
+        place.fp32_precision
+        for place in (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul)
+    ]
+
+
+@pytest.mark.parametrize("wish", ["tf32", "none"])
+def test_every_step_runs_in_full_precision_and_the_readers_wish_is_kept(wish):
+    class Net(nn.Linear):
+        def forward(self, x):
+            return Watched.apply(super().forward(x).square())
+
+    before = precision()
+    torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = wish
+    asked, (f, params) = precision(), functional(Net(3, 2))
+    X = torch.randn(5, 3)
+    loss = cross_entropy(f, X, torch.arange(5) % 2)
+    measures = (
+        lambda: top_eigenvalues(loss, params),
+        lambda: gauss_newton_operator(loss, params)(flatten(params)),
+        lambda: keskar_sharpness(loss, params, 1e-3),
+        lambda: hs_box(f, params, X[0], 0.1),
+    )
+    try:
+        for measure in measures:
+            Watched.seen.clear()
+            measure()
+            assert len(Watched.seen) > 1
+            assert {*map(tuple, Watched.seen)} == {("ieee", "ieee", "ieee")}
+            assert precision() == asked
+        with pytest.raises(ValueError, match="finite"):
+            gradient(lambda p: f(p, X).sum() / 0, params)
+        assert precision() == asked
+    finally:
+        backends = torch.backends
+        backends.cudnn.conv.fp32_precision, _, backends.cuda.matmul.fp32_precision = before
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_twin_of_a_convolutional_net_gives_its_outputs_on_every_device(device):
+    # By default a GPU's convolutions keep ten bits of float32: twins were 2e-2 apart.
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU(), nn.Flatten()]
+    module, X = nn.Sequential(*layers, nn.Linear(2304, 10)).to(device), torch.randn(64, 3, 16, 16)
+    (f, params), X = functional(module), X.to(device)
+    twin = random_twin(module, X[:2], size=3.0, generator=torch.Generator().manual_seed(0))
+    before, after = f(params, X), f(twin, X)
+    assert float((after - before).abs().max()) < 1e-5 * float(before.abs().max())

@@ -17,6 +17,7 @@ from helpers.measures._each import each
 from helpers.measures._products import gradient
 from helpers.measures._workers import add_up, pieces
 from helpers.nets._losses import Loss
+from helpers.nets._modules import full_precision
 from helpers.nets._params import (
     LossFn,
     Net,
@@ -124,6 +125,7 @@ def hs_description_length(loss: Loss, params: Params, eps_output: float) -> floa
     return float(add_up(total))
 
 
+@full_precision()
 def hs_box(f: Net, params: Params, x: Tensor, eps_output: float) -> Tensor:
     """Return the half-sides Δw of the box in which f(θ, x) hardly changes, shape (n,); x is (d,).
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from helpers.measures._lanczos import Product
 from helpers.measures._workers import add_up, pieces
 from helpers.nets._losses import Loss
+from helpers.nets._modules import full_precision
 from helpers.nets._params import (
     Net,
     Params,
@@ -93,6 +94,7 @@ def _output_hessian(loss: Loss, outputs: Tensor) -> Tensor:
     return torch.stack(rows, dim=1)
 
 
+@full_precision()
 def gauss_newton_operator(loss: Loss, params: Params) -> Product:
     """Return the map v ↦ Jᵀ C J v for a direction v (n,): the Hessian's Gauss–Newton part.
 
@@ -108,6 +110,7 @@ def gauss_newton_operator(loss: Loss, params: Params) -> Product:
         value = loss.criterion(outputs, loss.y.to(outputs.device))
         (slope,) = torch.autograd.grad(value, outputs, create_graph=True)
 
+    @full_precision()
     def product(v: Tensor) -> Tensor:
         (CJv,) = torch.autograd.grad(slope, outputs, J(v), retain_graph=True)
         return torch.autograd.grad(f, theta, CJv, retain_graph=True)[0]
@@ -115,6 +118,7 @@ def gauss_newton_operator(loss: Loss, params: Params) -> Product:
     return product
 
 
+@full_precision()
 def outputs_and_jacobian(f: Net, params: Params, X: Tensor) -> tuple[Tensor, Tensor, Product]:
     """Return f(θ, X) with its graph, the flat θ (n,) of that graph, and v ↦ Jv, J = ∂f/∂θ.
 
@@ -128,6 +132,7 @@ def outputs_and_jacobian(f: Net, params: Params, X: Tensor) -> tuple[Tensor, Ten
         u = torch.zeros_like(outputs, requires_grad=True)
         (Jt_u,) = torch.autograd.grad(outputs, theta, u, create_graph=True)
 
+    @full_precision()
     def J(v: Tensor) -> Tensor:
         return torch.autograd.grad(Jt_u, u, v, retain_graph=True)[0]
 

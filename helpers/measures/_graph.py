@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from helpers.measures._lanczos import Product
+from helpers.nets._modules import full_precision
 from helpers.nets._params import LossFn, Params, as_ordinary, check_finite
 
 SMALL = 2000  # parameters up to which a block costs less than its vectors one by one
 
 
+@full_precision()
 def kept_gradient(loss: LossFn, params: Params) -> tuple[list[Tensor], list[Tensor], Tensor]:
     """Return ∇L(θ) with its graph and the θ it was taken at, a tensor for each block, and L(θ)."""
     check_finite(params, "the curvature of L")
@@ -50,6 +52,7 @@ def kept_product(g: list[Tensor], blocks: list[Tensor]) -> Product:
     return product
 
 
+@full_precision()
 def _pulled_back(g: list[Tensor], blocks: list[Tensor], v: Tensor) -> Tensor:
     """Return ∇⟨g, v⟩ for v (n,), or (m, n): a block where v is zero takes no part, and saves."""
     lead, lengths = v.shape[:-1], [block.numel() for block in blocks]

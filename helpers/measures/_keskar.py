@@ -13,6 +13,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
+from helpers.nets._modules import full_precision
 from helpers.nets._params import LossFn, Params, flatten, loss_at, perturb, positive, seeded
 
 
@@ -88,6 +89,7 @@ class _Fall:
         self.loss, self.params, self.A, self.half, self.base = loss, params, A, half, base
         self.evaluations, self.unit = 0, 1.0
 
+    @full_precision()
     def __call__(self, u: np.ndarray) -> tuple[float, np.ndarray]:
         self.evaluations += 1
         with torch.enable_grad():

@@ -7,6 +7,8 @@ plain operations that have the right one.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +66,7 @@ class ModuleNet:
         return outputs
 
     def _run(self, params: Params, x: Tensor) -> Any:
+        """Run the module on copies of its buffers, each step by what has two right derivatives."""
         own = {name: p.detach() for name, p in self.module.named_parameters()}
         dtype, given = next(iter(own.values())).dtype, {**own, **params}
         like = next(iter(params.values()), next(iter(own.values())))
@@ -71,7 +74,7 @@ class ModuleNet:
             name: b.to(like.device, like.dtype if b.dtype == dtype else b.dtype, copy=True)
             for name, b in self.module.named_buffers()
         }
-        with sdpa_kernel(SDPBackend.MATH), _TwiceDifferentiable():
+        with full_precision(), sdpa_kernel(SDPBackend.MATH), _TwiceDifferentiable():
             return called(self.module, {**buffers, **given}, x)
 
     @torch.no_grad()
@@ -90,6 +93,24 @@ class ModuleNet:
             got = "one that gives two outputs for one input: it keeps something between calls"
         if got:
             raise ValueError(f"functional needs the same function at every call, got {got}.")
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """While it lasts, float32 is float32 on a GPU too: convolutions there keep ten bits unasked."""
+    backends = torch.backends
+    if hasattr(backends.cudnn, "conv"):
+        places, name, full = (backends.cudnn.conv, backends.cudnn.rnn), "fp32_precision", "ieee"
+    else:  # torch before 2.9
+        places, name, full = (backends.cudnn,), "allow_tf32", False
+    before = [(place, getattr(place, name)) for place in (*places, backends.cuda.matmul)]
+    try:
+        for place, _ in before:
+            setattr(place, name, full)
+        yield
+    finally:
+        for place, value in before:
+            setattr(place, name, value)
 
 
 def _check_still(module: nn.Module) -> None:
