@@ -11,6 +11,7 @@
   const LATE_MS = 500; // after all has arrived, for a line that still breaks anew
   const KEEP_MS = 400; // after the last move: browsers limit how often the history may be written
   const MOST_BUTTONS = 6; // more options than that are a list
+  const MOST_HEIGHT = 0.16; // of the window, for a figure's buttons: taller ones are lists
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   const live = new Map(); // figure id → its parts
 
@@ -324,7 +325,12 @@
     const ordered = [...figure.knobs].sort((a, b) => isRange(a) - isRange(b));
     figure.bar.setAttribute("role", "group");
     figure.bar.setAttribute("aria-label", "Controls of the figure");
-    figure.bar.prepend(...ordered.map((knob) => control(figure, knob)), figure.actions);
+    const controls = ordered.map((knob) => control(figure, knob));
+    figure.bar.prepend(...controls, figure.actions);
+    const buttoned = controls.filter((node) => node.matches(".live-choice"));
+    const height = buttoned.reduce((sum, node) => sum + node.offsetHeight, 0);
+    if (height > MOST_HEIGHT * window.innerHeight)
+      for (const node of buttoned) node.replaceWith(list(figure, ordered[controls.indexOf(node)]));
   }
 
   function start() {
