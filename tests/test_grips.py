@@ -441,6 +441,16 @@ def test_six_choices_are_buttons_and_more_are_a_list(visit):
     assert tab.locator("#units .live-result").inner_text() == "1, 2, case 3."
 
 
+def test_buttons_that_would_take_much_of_a_screen_s_height_are_a_list(visit):
+    assert visit(width=360).locator("#pair fieldset").count() == 1  # 82 of 740 pixels
+    tab = visit(width=360, height=480)
+    assert tab.locator("#pair fieldset").count() == 0
+    tab.get_by_label("The net has").select_option("leaky")
+    assert tab.locator("#pair .live-result").inner_text() == "leaky at 3."
+    assert tab.locator("#pair select").bounding_box()["height"] < 50
+    assert not tab.faults
+
+
 def test_a_slider_is_named_in_words_and_followed_by_its_value(visit):
     tab = visit()
     slider = tab.get_by_role("slider", name="rescale by α", exact=True)
