@@ -322,6 +322,43 @@ def test_an_expert_that_no_row_reaches_is_no_obstacle():
     assert {"experts.1.0", "experts.1.2"} <= {refusal.up for refusal in found.refused}
 
 
+def neighbours():
+    """A graph's layer: a sparse matrix says who is next to whom."""
+    made = between(lambda h: torch.relu(torch.sparse.mm(made.next_to, h)))
+    made.register_buffer("next_to", torch.eye(4).to_sparse())
+    return made
+
+
+def neighbours_made_inside():
+    eye = lambda h: torch.sparse_coo_tensor(torch.arange(4).expand(2, 4), torch.ones(4).to(h))  # noqa: E731
+    return between(lambda h: torch.relu(torch.sparse.mm(eye(h), h)))
+
+
+def sequences_of_two_lengths(layout):
+    def run(m, x):
+        rows = torch.nested.nested_tensor([x[:1], x[1:]], layout=layout)
+        return torch.nested.to_padded_tensor(m.down(torch.relu(m.up(rows))), 0.0)
+
+    made = between(torch.relu)
+    made.run = run
+    return made
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize(
+    ("module", "sort"),
+    [
+        (neighbours, "sparse"),
+        (neighbours_made_inside, "sparse"),
+        (lambda: sequences_of_two_lengths(torch.strided), "nested"),
+        (lambda: sequences_of_two_lengths(torch.jagged), "meta or jagged"),
+    ],
+)
+def test_tensors_without_an_entry_at_every_place_are_named(module, sort):
+    with pytest.raises(ValueError, match=f"all dense, got Net: a {sort} tensor.$"):
+        find_symmetries(module(), torch.randn(4, 3))
+
+
 @pytest.mark.skipif(not hasattr(torch.compiler, "set_stance"), reason="torch before 2.6")
 def test_what_was_compiled_is_followed_without_a_warning():
     def never(graph, inputs):

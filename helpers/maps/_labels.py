@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from helpers.maps._group import ZERO, Equations, Part
-from helpers.nets._called import tensors
+from helpers.nets._called import dense, tensors
 from helpers.nets._params import Params
 
 ALWAYS = {"constant_pad_nd", "cat", "stack", "copy"}  # may bring ZERO
@@ -50,7 +50,7 @@ class Labels(Equations, TorchDispatchMode):
         self.why = (self.name, self.layers[-1])
         read = [] if SHAPED.search(self.name) else tensors((args, kwargs))
         given, written = tensors(out), _written(func, args, kwargs)
-        self.kept += read + given
+        self.kept += map(dense, read + given)
         self.varies |= {_key(t) for t in given + written if any(map(self.depends, read))}
         for t in read:
             self._know(t)

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map
 from helpers.maps._group import Group
 from helpers.maps._labels import Labels
 from helpers.maps._rules import RULES
-from helpers.nets._called import called, tensors
+from helpers.nets._called import called, dense, tensors
 
 
 def believed(module: nn.Module, example) -> tuple[Group, dict[int, str]]:
@@ -39,8 +39,8 @@ def believed(module: nn.Module, example) -> tuple[Group, dict[int, str]]:
         except (RuntimeError, TypeError, ValueError) as error:  # torch raises each of them
             failure = error
     raise ValueError(
-        "a search for symmetries needs a module that runs on x with copies of its parameters, got "
-        f"{type(module).__name__}: {str(failure).strip().splitlines()[0].rstrip('.')}."
+        "a search for symmetries needs a module that runs on x with copies of its parameters, all "
+        f"dense, got {type(module).__name__}: {str(failure).strip().splitlines()[0].rstrip('.')}."
     ) from failure
 
 
@@ -139,7 +139,7 @@ def _entwined(module) -> set[str]:
 def _copy(t, dtype=None):
     if not isinstance(t, Tensor):
         return t
-    t = t.detach().to("cpu", dtype if t.is_floating_point() else None)
+    t = dense(t).detach().to("cpu", dtype if t.is_floating_point() else None)
     return t.clone(memory_format=torch.contiguous_format)
 
 
@@ -171,9 +171,4 @@ def _shaken(t: Tensor, generator) -> Tensor:
 
 def _other(t, generator):
     """Return another input: numbers in another order and of other sizes, tokens moved on."""
-    if not isinstance(t, Tensor) or not t.ndim:
-        return t
-    if not t.is_floating_point():
-        return t.roll(1, -1)
-    order = torch.randperm(t.numel(), generator=generator)
-    return (t.flatten()[order].reshape(t.shape) * _uniform(t, generator)).to(t.dtype)
+    return _shaken(t.roll(1, -1), generator) if isinstance(t, Tensor) and t.ndim else t

@@ -49,16 +49,12 @@ def words(kind: Kind, logs: Params) -> str:
 
     `logs` are the log-factors of the parameters where every c of this kind is e.
     """
-    moves: dict = {}
-    for name, powers in kind.powers.items():
-        for p in powers:
-            moves.setdefault(p, []).append(
-                _entries(name, logs[name].sign() == (1 if p > 0 else -1))
-            )
-    steps = [
-        f"{'multiply' if p > 0 else 'divide'} {', '.join(names)} by c{f'^{abs(p)}' * (abs(p) != 1)}"
-        for p, names in sorted(moves.items(), reverse=True)
-    ]
+    steps = []
+    for p in sorted({p for powers in kind.powers.values() for p in powers}, reverse=True):
+        verb, sign = ("multiply", 1) if p > 0 else ("divide", -1)
+        mine = [name for name, powers in kind.powers.items() if p in powers]
+        names = ", ".join(_entries(name, logs[name].sign() == sign) for name in mine)
+        steps.append(f"{verb} {names} by c{f'^{abs(p)}' * (abs(p) != 1)}")
     h = len(kind.units)
     return " and ".join(steps) + (f", a c of its own for each of {h} units" if h > 1 else "")
 

@@ -58,3 +58,19 @@ def tensors(out: Any) -> list[Tensor]:
         out = vars(out)
     box = out.values() if isinstance(out, Mapping) else out
     return [t for part in box for t in tensors(part)] if isinstance(out, _BOXES) else []
+
+
+def dense(t: Tensor) -> Tensor:
+    """Return the tensor itself, whose entries are numbers that lie in memory at regular steps.
+
+    Raises:
+        ValueError: a tensor of another sort, which it names.
+    """
+    sorts = {
+        "nested": t.is_nested,
+        "meta or jagged": t.is_meta,
+        "sparse": t.layout != torch.strided,
+    }
+    for sort in (sort for sort in sorts if sorts[sort]):
+        raise ValueError(f"a {sort} tensor")
+    return t
