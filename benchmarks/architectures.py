@@ -80,9 +80,7 @@ def left_out(module, x, found):
 
     As in the trial there are four draws, since in one of them a unit may be dead.
     """
-    from helpers.maps._trial import Trial
-
-    trial, group = Trial(module, x), found._group
+    trial, group = found._trial(module, x), found._group
     off = {(s, down): 0.0 for s in found.found for down in s.downs}
     for _ in range(4):
         trial.draw()

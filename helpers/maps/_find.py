@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from helpers.maps._group import Group, Kind
 from helpers.maps._symmetry import apply_scaling
-from helpers.maps._trial import believed
+from helpers.maps._trial import Trial, believed
 from helpers.maps._words import layers, refusals, words
 from helpers.nets._params import Params, check_finite
 
@@ -70,6 +70,10 @@ class Symmetries:
         logs = self._group.logs(z, self._params)
         ones = {name: torch.ones_like(p) for name, p in self._params.items()}
         return ones | {name: u.exp().to(ones[name]) for name, u in logs.items()}
+
+    def _trial(self, module: nn.Module, x) -> Trial:
+        """Return a trial as that of the search, to see what it makes of a group that is wrong."""
+        return Trial(module, x)
 
     def _named(self, up) -> list[Kind]:
         """Return the kinds that a symmetry, a layer or a parameter's name stands for."""
