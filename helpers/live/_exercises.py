@@ -141,16 +141,13 @@ def unseal(text):
 
 
 def _watched(answer, given):
-    """`answer`, and if it is a function of Python's one that adds what it gives to `given`."""
-    if not inspect.isfunction(answer):  # a module or a class is to be looked at, not only called
-        return answer
+    """`answer`; what it gives is added to `given`, if it is a function and no module or class."""
 
-    @functools.wraps(answer)
     def call(*args, **kwargs):
         given.append(answer(*args, **kwargs))
         return given[-1]
 
-    return call
+    return functools.wraps(answer)(call) if inspect.isfunction(answer) else answer
 
 
 def _refuse(label, faults):

@@ -77,12 +77,10 @@ class Symmetries:
 
     def _named(self, up) -> list[Kind]:
         """Return the kinds that a symmetry, a layer or a parameter's name stands for."""
-        if up in self._kinds:
-            return [self._kinds[up]]
         kinds = [
             kind
-            for kind in self._kinds.values()
-            if up in layers(kind, 1) or max(kind.powers.get(up, (0,))) > 0
+            for symmetry, kind in self._kinds.items()
+            if up in (symmetry, *layers(kind, 1)) or max(kind.powers.get(up, (0,))) > 0
         ]
         if not kinds:
             every = ", ".join(dict.fromkeys(n for k in self._kinds.values() for n in layers(k, 1)))

@@ -151,21 +151,18 @@ def _distance(a: Tensor, b: Tensor) -> float:
     return float((a - b).norm() / a.norm().clamp(min=1e-300))
 
 
-def _uniform(t: Tensor, generator) -> Tensor:
-    return 0.5 + torch.rand(t.shape, generator=generator, dtype=torch.float64)
-
-
 def _random(t: Tensor, generator) -> Tensor:
     """Return a weight of the usual size, none near 0; gains and biases positive."""
     if not t.is_floating_point() or not t.numel():
         return t
     sign = 1 - 2 * torch.randint(2, t.shape, generator=generator) if t.ndim > 1 else 1
-    return (sign * _uniform(t, generator) / math.prod(t.shape[1:]) ** 0.5).to(t.dtype)
+    size = sign * torch.full(t.shape, math.prod(t.shape[1:]) ** -0.5, dtype=torch.float64)
+    return _shaken(size, generator).to(t.dtype)
 
 
 def _shaken(t: Tensor, generator) -> Tensor:
-    """Return a buffer with noise on it; what is 0, such as a mean, is small and positive."""
-    noise = _uniform(t, generator)
+    """Return numbers with noise on them; what is 0, such as a mean, is small and positive."""
+    noise = 0.5 + torch.rand(t.shape, generator=generator, dtype=torch.float64)
     return torch.where(t == 0, 0.1 * noise, t * noise).to(t.dtype) if t.is_floating_point() else t
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from torch import Tensor
@@ -10,18 +11,12 @@ from helpers.maps._group import Group, Kind
 from helpers.maps._rules import RULES
 from helpers.nets._params import Params
 
-AGAIN = "divides every factor out again, so nothing later can undo it"
 WHY = {  # what an operation does that leaves no factor
     "output": "its factor would reach the prediction, and nothing is left to undo it",
     "stored mean": "batch norm{} subtracts a stored mean, which is not multiplied",
     "shared memory": "it shares its memory with another parameter, and who writes one writes both",
     "another way": "the forward{} reaches it by another way than its name",
     "written over": "the forward{} changes it in place, as max_norm does",
-    "batch_norm": f"batch norm{{}} {AGAIN}",
-    "batch_norm_legit": f"batch norm{{}} {AGAIN}",
-    "layer_norm": f"layer norm{{}} {AGAIN}",
-    "group_norm": f"group norm{{}} {AGAIN}",
-    "fused_rms_norm": f"RMS norm{{}} {AGAIN}",
     "add": "add{} joins it with a branch that is not multiplied",
     "sub": "sub{} joins it with a branch that is not multiplied",
 }
@@ -85,6 +80,8 @@ def refusals(group: Group, faults: dict[int, str], ups: set[str]) -> Iterator[tu
 def _sentence(op: str, layer: str) -> str:
     at = f" at {layer}" if layer else ""
     name = op.strip("_").removeprefix("native_").removeprefix("safe_")
+    if norm := re.search("(batch|layer|group|rms)_norm", name):
+        return f"{norm[1]} norm{at} divides every factor out again, so nothing later can undo it"
     if name in BENT:
         return f"{name}{at} bends a factor: phi(cz) is not c phi(z)"
     otherwise = "{} ties it to what is not multiplied" if op in RULES else "{} has no rule here"

@@ -61,16 +61,8 @@ def tensors(out: Any) -> list[Tensor]:
 
 
 def dense(t: Tensor) -> Tensor:
-    """Return the tensor itself, whose entries are numbers that lie in memory at regular steps.
-
-    Raises:
-        ValueError: a tensor of another sort, which it names.
-    """
-    sorts = {
-        "nested": t.is_nested,
-        "meta or jagged": t.is_meta,
-        "sparse": t.layout != torch.strided,
-    }
-    for sort in (sort for sort in sorts if sorts[sort]):
-        raise ValueError(f"a {sort} tensor")
+    """Return the tensor itself. Raises: ValueError if it has no number at each of its places."""
+    sort = "nested" if t.is_nested else "sparse" if t.layout != torch.strided else ""
+    if sort or t.is_meta:
+        raise ValueError(f"a {sort or 'meta or jagged'} tensor")
     return t
