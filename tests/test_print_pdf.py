@@ -6,12 +6,14 @@ Oracle: pypdf, which reads what Chromium has printed of a site of two pages, wri
 import pytest
 from pypdf import PdfReader
 
-from tools import pages, paper, print_pdf
+from tools import pages, paper, print_pdf, repository
 
+SITE = repository.site(repository.address()[0])
 LONG = "x = " + " + ".join(f"number_{k}" for k in range(60))
 FIRST = """<h1>Sharp &amp; flat<a class="headerlink" href="#sharp">#</a></h1>
 <p>See <a href="two.html#theorem-4">the theorem</a>, <a href="two.html#orbit:alpha=4">a figure</a>,
 <a href="two.html#nowhere">a place that is gone</a>,
+<a href="gallery.html#orbit:alpha=4">all pictures</a>,
 <a href="https://arxiv.org/x">a paper</a>.</p>
 <section id="sharp"><h2>Predict</h2><ul><li>the first choice</li></ul>
 <script type="application/json" class="predict">{"keys": ["the key of the page"]}</script>
@@ -33,11 +35,13 @@ def printed(tmp_path_factory, browser):
     """{name: the PDF} of both editions of the small site."""
     site = tmp_path_factory.mktemp("site")
     (site / "book").mkdir()
-    for name, text in {"one": FIRST, "two": SECOND}.items():
+    texts = {"one": FIRST, "two": SECOND, "gallery": "<h1>All</h1><p>every picture again</p>"}
+    for name, text in texts.items():
         (site / "book" / f"{name}.html").write_text(FRAME.format(text), "utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "table_of_contents", lambda: ["book/one", "book/two"])
-        patch.setattr(pages, "parts", lambda: [("The part", ["book/one", "book/two"])])
+        names = [f"book/{name}" for name in texts]
+        patch.setattr(pages, "table_of_contents", lambda: names)
+        patch.setattr(pages, "parts", lambda: [("The part", names)])
         counts = print_pdf.write(site, site / "pdf", browser)
     found = {name: PdfReader(site / "pdf" / name) for name in counts}
     assert counts == {name: len(pdf.pages) for name, pdf in found.items()}
@@ -92,7 +96,8 @@ def test_a_link_between_pages_leads_to_its_sheet_and_one_that_leads_nowhere_to_i
     theorem = sheet_with(pdf, "Theorem 4: it grows")
     assert theorem > second  # the tall figure pushed it to the next
     from_first = [to for at, to in links(pdf) if at == first]
-    assert from_first[:4] == [theorem, theorem, second, "https://arxiv.org/x"]
+    gallery = f"{SITE}/book/gallery.html#orbit:alpha=4"
+    assert from_first[:5] == [theorem, theorem, second, gallery, "https://arxiv.org/x"]
 
 
 @pytest.mark.slow
@@ -112,6 +117,7 @@ def test_the_students_pdf_has_no_answer_and_both_have_the_rest(printed):
         for part in ("the first choice", "Exercise 1: find it", "a proof in a fold", "number_59"):
             assert part in text, name
         assert "the folded code" not in text and "the key of the page" not in text
+        assert "every picture again" not in text
         assert "A small book" in pdf.metadata["/Title"]
         assert "Push it" in bookmarks(pdf.outline)
     student = words(printed["book-student.pdf"])
@@ -138,4 +144,15 @@ def test_a_name_of_one_page_is_not_that_of_another():
     assert 'id="a-one--here"' in made and 'href="#a-one--here"' in made
     assert 'href="#two--fig"' in made and 'href="#two"' in made
     assert "url(#a-one--clip)" in made
-    assert f'href="{paper.repository.site(paper.repository.address()[0])}/_static/x.zip"' in made
+    assert f'href="{SITE}/_static/x.zip"' in made
+
+
+def test_the_styles_are_those_of_the_page_with_most_of_them_in_its_order(tmp_path):
+    sheet = '<link rel="stylesheet" href="{}">'
+    texts = {
+        "book/one": f"<title>One</title>{sheet.format('book.css')}",
+        "book/a/two": sheet.format("../box.css?v=1") + sheet.format("../book.css"),
+    }
+    made = paper.head(texts, tmp_path)
+    box, book = ((tmp_path / "book" / name).as_uri() for name in ("box.css", "book.css"))
+    assert made.startswith(f"<title>One</title>{sheet.format(box)}{sheet.format(book)}<style>")

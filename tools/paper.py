@@ -19,13 +19,14 @@ NAME = re.compile(r'(?<=[\s"])(id="|href="#|xlink:href="#|aria-labelledby=")([^"
 PAINT = re.compile(r"url\(#")
 LINK = re.compile(r'(<a\b[^>]*?\bhref=")([^"]*)')
 TITLE = re.compile(r"<h1>(.*?)(?:<a class=\"headerlink\".*?)?</h1>", re.S)
+ONLY_ON_SCREEN = ("book/gallery",)  # it shows each figure once more
 LOOK = ROOT / "tools" / "paper.css"
 DRAW = ROOT / "tools" / "paper.js"
 
 
 def whole(site):
-    """One HTML text of all pages of the built `site`, with a cover and a table of contents."""
-    names = pages.table_of_contents()
+    """One HTML text of the pages of the built `site`, with a cover and a table of contents."""
+    names = [name for name in pages.table_of_contents() if name not in ONLY_ON_SCREEN]
     texts = {name: (site / f"{name}.html").read_text("utf-8") for name in names}
     articles = {name: article(text, name, texts) for name, text in texts.items()}
     titles = {name: TITLE.search(text)[1] for name, text in articles.items()}
@@ -35,7 +36,7 @@ def whole(site):
     )
     return (
         f'<!DOCTYPE html><html lang="en-GB" data-theme="light" data-mode="light">'
-        f"<head><meta charset='utf-8'>{head(texts[names[0]], names[0], site)}</head>"
+        f"<head><meta charset='utf-8'>{head(texts, site)}</head>"
         f"<body>{cover()}{contents(titles)}{body}"
         f'<section class="page bd-article" id="solutions"><h1>Solutions and answers</h1></section>'
         f"<script>{DRAW.read_text('utf-8')}</script></body></html>"
@@ -47,16 +48,17 @@ def slug(name):
     return name.removeprefix("book/").replace("/", "-")
 
 
-def head(text, name, site):
-    """Title, styles and mathematics of the first page, with addresses that hold anywhere."""
+def head(texts, site):
+    """Title of the first page; styles and mathematics of the one that has most, so in its order."""
+    title = re.search(r"<title>(.*?)</title>", next(iter(texts.values())), re.S)[0]
+    name = max(texts, key=lambda one: len(STYLES.findall(texts[one])))
     home = (site / posixpath.dirname(name)).resolve()
 
     def absolute(found):
         return found[1] + (home / found[2].partition("?")[0]).resolve().as_uri()
 
-    kept = ADDRESS.sub(absolute, "".join([*STYLES.findall(text), *MATHS.findall(text)]))
-    title = re.search(r"<title>(.*?)</title>", text, re.S)[0]
-    return f"{title}{kept}<style>{LOOK.read_text('utf-8')}</style>"
+    tags = "".join([*STYLES.findall(texts[name]), *MATHS.findall(texts[name])])
+    return f"{title}{ADDRESS.sub(absolute, tags)}<style>{LOOK.read_text('utf-8')}</style>"
 
 
 def article(text, name, known):
@@ -79,12 +81,11 @@ def target(address, name, known):
     if re.match(r"[a-z]+:", address):
         return address
     path, _, fragment = address.partition("#")
-    page = posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) if path else name
-    page = page.removesuffix(".html")
-    place = fragment.partition(":")[0]
+    file = posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) if path else name
+    page, place = file.removesuffix(".html"), fragment.partition(":")[0]
     if page in known:
         return f"#>{slug(page)}--{place}" if place else f"#>{slug(page)}"
-    return f"{repository.site(repository.address()[0])}/{page}"
+    return f"{repository.site(repository.address()[0])}/{file}" + f"#{fragment}" * bool(fragment)
 
 
 def cover():
@@ -105,7 +106,7 @@ def contents(titles):
     rows = [row(name, title) for name, title in titles.items() if name == "book/index"]
     for caption, names in pages.parts():
         rows.append(f"<li class='part'>{caption}</li>")
-        rows += [row(name, titles[name]) for name in names]
+        rows += [row(name, titles[name]) for name in names if name in titles]
     rows.append(row("book/solutions", "Solutions and answers"))
     return f"<section class='contents'><h1>Contents</h1><ol>{''.join(rows)}</ol></section>"
 
