@@ -8,6 +8,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import parse_qsl
 
 from bs4 import BeautifulSoup
@@ -84,6 +85,9 @@ class Chapter:
         """The heading under which a figure stands."""
         place = self.soup.find("figure", attrs={"data-name": name})
         return place.find_previous(HEADINGS).decode_contents().strip()
+
+
+chapter_of = cache(Chapter)  # two kits of decks are made of the same pages
 
 
 def _simplify(soup):

@@ -13,7 +13,7 @@ from tools import ROOT, npm, palette, serve, version
 from tools.places import Fault
 from tools.site_build import live_script
 from tools.slide_notes import Notes
-from tools.slide_parts import Chapter
+from tools.slide_parts import chapter_of
 
 REVEAL = (  # npm view reveal.js@5.2.1 dist.integrity
     "reveal.js",
@@ -65,12 +65,12 @@ def deck(meeting, kit, notes, site):
     """The slides of a meeting: its chapters in order, between a title and the homework."""
     opening, closing = notes.of_meeting(meeting.chapters)
     names = dict.fromkeys([*meeting.chapters, *(step.page for step in meeting.steps)])
-    chapters = [Chapter(site, each) for each in names]
-    slides = [Slide("title", meeting.title, chapters, opening)]
-    for chapter in chapters:
-        steps = [step for step in meeting.steps if step.page == chapter.name]
-        figures = [figure(chapter, step, notes, kit) for step in steps]
-        slides += of_chapter(chapter, figures) if chapter.name in meeting.chapters else figures
+    pages = [chapter_of(site, each) for each in names]
+    slides = [Slide("title", meeting.title, pages, opening)]
+    for page in pages:
+        steps = [step for step in meeting.steps if step.page == page.name]
+        figures = [figure(page, step, notes, kit) for step in steps]
+        slides += of_chapter(page, figures) if page.name in meeting.chapters else figures
     slides += [Slide("task", *task) for task in notes.tasks(meeting.chapters)]
     return [*slides, Slide("homework", "Until next time", meeting.homework, closing)]
 
