@@ -58,11 +58,11 @@ class Problem:
         moved = alpha_scale(self.params, alpha, up=up, down=down)
         return Problem(self.name, _with(self.module, moved), self.X, self.y)
 
-    def top(self, k=1):
-        """The true k largest eigenvalues: Lanczos in float64, to a residual of 1e-6."""
+    def top(self, k=1, tol=1e-6):
+        """The true k largest eigenvalues: Lanczos in float64, to a residual of `tol`."""
         params = {name: block.double() for name, block in self.params.items()}
         loss = cross_entropy(functional(self.module)[0], self.X.double(), self.y)
-        eigen = top_eigenvalues(loss, params, k=k, tol=1e-6, max_products=400)
+        eigen = top_eigenvalues(loss, params, k=k, tol=tol, max_products=400)
         assert eigen.converged
         return eigen.values
 
