@@ -33,6 +33,7 @@ from helpers.sweep._reduced_basis import (
     empty_basis,
     extend,
     extend_along,
+    longest_parts,
     ritz_sweep,
 )
 
@@ -163,6 +164,7 @@ def test_every_eigenvalue_of_a_small_net_through_the_basis():
     sweep = curvature_sweep(loss, params, {"theta1": 1, "theta2": -1}, [0.5, 2.0], k=8)
     assert sweep.products == 8
     assert sweep.converged
+    assert (sweep.amounts.tolist(), sweep.amounts.dtype) == ([0.5, 2.0], torch.float64)
     assert torch.allclose(sweep.values[0], dense_values(loss, alpha_scale(params, 0.5)), atol=1e-9)
 
 
@@ -210,6 +212,37 @@ def test_vectors_added_in_several_groups_at_once_are_those_added_one_by_one():
             assert torch.allclose(gram, E[:, part] @ E[:, part].T, atol=1e-11)
     assert torch.allclose(at_once.Q, one_by_one.Q, atol=1e-12)
     assert extend(at_once, {1: at_once.Q[1, 12:20]}) is at_once  # nothing new
+
+
+def test_a_vector_is_followed_into_the_eight_emptiest_groups():
+    """Ten groups of one to ten entries: the two smallest are full first, and wait."""
+    H = torch.eye(55, dtype=torch.float64)
+    basis = empty_basis(lambda v: H @ v, list(range(1, 11)), H[0])
+    basis = extend_along(basis, torch.ones(55, dtype=torch.float64))
+    assert sorted(basis.small.group.tolist()) == list(range(2, 10))
+    assert len(extend_along(basis, torch.ones(55, dtype=torch.float64), 1).Q) == 8  # nothing new
+
+
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_the_longest_parts_of_a_residual_are_those_of_the_whole_vector(row):
+    """The residual at one α, written out: where it is longest, and second if nearly as long."""
+    generator = torch.Generator().manual_seed(0)
+    H = torch.randn(30, 30, generator=generator, dtype=torch.float64)
+    H, sizes = H + H.T, [12, 8, 10]
+    basis = empty_basis(lambda v: H @ v, sizes, H[0])
+    basis = extend_along(basis, torch.randn(30, generator=generator, dtype=torch.float64))
+    d = torch.tensor([[1.0, 1.0, 1.0], [0.1, 1.0, 3.0], [5.0, 1.0, 0.2]]).double()[row]
+    ritz = ritz_sweep(basis.small, d[None], 1)
+    D, v = d.repeat_interleave(torch.tensor(sizes)), basis.Q.T @ ritz.weights[0, :, 0]
+    residual = D * (H @ (D * v)) - ritz.values[0, 0] * v
+    lengths = {g: float(part.norm()) for g, part in enumerate(residual.split(sizes))}
+    first, second, _ = sorted(lengths, key=lengths.get, reverse=True)
+    wanted = [first] + [second] * (3 * lengths[second] >= lengths[first])
+    parts = longest_parts(basis, d, ritz.weights[0, :, 0], 8)
+    assert list(parts) == wanted
+    for g, part in parts.items():
+        assert torch.allclose(d[g] * part, residual.split(sizes)[g], atol=1e-12)
+    assert list(longest_parts(basis, d, ritz.weights[0, :, 0], 1)) == [first]
 
 
 def test_the_gradient_is_no_blind_first_guess():
