@@ -4,7 +4,9 @@ Oracles: second differences of the loss itself, which need no derivative; the mo
 before and after, bit by bit; the same step written in plain operations.
 """
 
+import copy
 import random
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -30,6 +32,7 @@ from helpers import (
     top_eigenvalues,
     unflatten,
 )
+from helpers.nets._called import tensors
 
 
 def normal(*shape, seed=0):
@@ -136,6 +139,14 @@ def test_the_hessian_of_any_step_is_that_of_its_values(step):
     )
 
 
+@pytest.mark.parametrize("step", STEPS)
+def test_the_values_of_any_step_are_the_modules_own(step):
+    module = made(STEPS[step])
+    f, params = functional(module)
+    ours = f(params, normal(5, 3, 3))
+    assert torch.allclose(ours, copy.deepcopy(module)(normal(5, 3, 3)), rtol=1e-12, atol=1e-14)
+
+
 def test_old_weight_norm_is_that_of_plain_operations():
     with pytest.warns(FutureWarning):
         f, params = functional(old_weight_norm(nn.Linear(3, 2)).double())
@@ -180,7 +191,19 @@ def counting(z, module):
     return z * module.calls
 
 
+def growing(z, module):
+    module.calls = getattr(module, "calls", 0) + 1
+    return [z] * module.calls
+
+
+def shrinking(z, module):
+    module.calls = getattr(module, "calls", 0) + 1
+    return z[module.calls :]
+
+
 UNSTEADY = {
+    "more outputs each time": growing,
+    "fewer rows each time": shrinking,
     "torch's dice": lambda z, m: z + 0 * torch.rand(()),
     "Python's dice": lambda z, m: z * (1 if random.random() < 2 else 0),
     "a rare drop": lambda z, m: F.dropout(z, 1e-6, m.training),
@@ -203,6 +226,26 @@ def test_a_layer_put_into_training_mode_later_is_tried_again():
     module.train()
     with pytest.raises(ValueError, match="draws random numbers"):
         f(params, normal(4, 3))
+
+
+def test_what_is_not_a_number_is_the_same_at_every_call_all_the_same():
+    f, params = functional(Drawing(lambda z, m: (-z.square()).sqrt()))
+    assert f(params, normal(4, 3)).isnan().all()
+
+
+def test_dropout_that_drops_nothing_is_a_function():
+    for layer in (nn.Dropout(0.0), nn.Dropout(0.5).eval()):
+        module = nn.Sequential(nn.Linear(3, 2).double(), layer)
+        f, params = functional(module)
+        assert torch.equal(f(params, normal(4, 3)), module[0](normal(4, 3)))
+
+
+def test_a_name_that_is_missing_stands_for_the_modules_own_value():
+    module = nn.Linear(3, 2).double()
+    f, params = functional(module)
+    assert torch.equal(f({}, normal(4, 3)), module(normal(4, 3)))
+    twice = f({"weight": 2 * params["weight"]}, normal(4, 3))
+    assert torch.allclose(twice, 2 * module(normal(4, 3)) - module.bias)
 
 
 @pytest.mark.parametrize(
@@ -304,6 +347,9 @@ def test_a_step_that_changes_what_it_is_given_is_refused_by_name():
     with pytest.raises(ValueError, match="got one that changes a.weight in place"):
         f(params, x)
     assert torch.equal(params["a.weight"], functional(f.module)[1]["a.weight"])
+    f, params = functional(Drawing(lambda z, m: z * m.a.bias.detach().mul_(1 + 1e-12).sum()))
+    with pytest.raises(ValueError, match="got one that changes a.bias in place"):
+        f(params, x)  # by a hair
 
 
 def test_frozen_parameters_are_measured_unless_the_reader_leaves_them_out():
@@ -330,6 +376,40 @@ def test_what_has_no_parameters_or_no_values_yet_is_refused():
         functional(nn.Tanh())
     with pytest.raises(ValueError, match=r"got 0\.weight not initialized"):
         functional(nn.Sequential(nn.LazyLinear(2)))
+
+
+# What comes out.
+
+
+@dataclass
+class Plain:
+    logits: torch.Tensor
+    note: str = "no tensor"
+
+
+@dataclass
+class Both(dict):
+    """A dataclass that is a mapping, as many libraries' outputs are: its items count."""
+
+    logits: torch.Tensor
+
+
+def test_every_tensor_in_a_box_is_found_and_nothing_else():
+    a, b = torch.ones(2), torch.zeros(3)
+    both = Both(a)
+    both["hidden"] = b
+    normal = torch.distributions.Normal(a, 2 * a)
+    for box, held in (
+        (a, [a]),
+        ((a, [b, None], 3.0, "text"), [a, b]),
+        ({"a": a, "more": {"b": (b,)}}, [a, b]),
+        (Plain(a), [a]),
+        (both, [b]),
+        (normal, [normal.loc, normal.scale]),
+        (None, []),
+    ):
+        found = tensors(box)
+        assert len(found) == len(held) and all(s is t for s, t in zip(found, held))
 
 
 # At the border.
