@@ -27,6 +27,7 @@ from helpers import (
     pulled_gradient,
     pulled_hessian,
     relu_net,
+    scale_direction,
     sizes,
     spectral_norm,
     weight_norm,
@@ -175,6 +176,9 @@ def test_a_map_that_is_no_bijection_is_refused():
     folded = Bijection(torch.abs, torch.abs)
     with pytest.raises(ValueError, match=r"pull_back needs g\(g⁻¹\(θ\)\) = θ, got a point \d"):
         pull_back(case.loss, folded, case.params)
+    lost = Bijection(lambda eta: eta * math.nan, lambda theta: theta)
+    with pytest.raises(ValueError, match=r"g\(g⁻¹\(θ\)\) = θ, got NaN or infinite coordinates"):
+        pull_back(case.loss, lost, case.params)
     flat = Bijection(lambda eta: eta.sum() + 0 * eta, lambda theta: theta / len(theta))
     ones = {name: torch.ones_like(block) for name, block in case.params.items()}
     with pytest.raises(ValueError, match=r"needs an invertible Jacobian, got singular values from"):
@@ -191,6 +195,11 @@ def test_a_map_that_is_no_bijection_is_refused():
 def test_a_bijection_may_be_of_any_size_so_long_as_no_direction_is_lost():
     g = Bijection(lambda eta: 1e-12 * eta, lambda theta: 1e12 * theta)
     assert off(jacobian(g, torch.ones(6).double()), 1e-12 * torch.eye(6).double()) < 1e-15
+
+
+def test_a_direction_is_not_turned_around():
+    with pytest.raises(ValueError, match=r"scale_direction needs .* got -1: -v points the other"):
+        scale_direction({"theta1.v": torch.ones(2)}, -1)
 
 
 def test_a_map_between_other_dimensions_is_refused():
