@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import traceback
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -167,21 +168,34 @@ def tested(module, source, files, order):
 
 
 class Quickest:
-    """pytest's plugin: times each test, or runs the quickest first, by times from before."""
+    """pytest's plugin: times each test, or runs those first that saw most, for their time."""
 
     def __init__(self, path):
-        self.path, self.seconds = path, {}
+        self.path, self.seconds, self.seen = path, {}, Counter()  # faults, by the test's function
         self.before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        self.last = path.with_name("killer.txt")
 
     def pytest_collection_modifyitems(self, items):
-        items.sort(key=lambda item: self.before.get(item.nodeid, 0))
+        items.sort(key=lambda one: self.before.get(one.nodeid, 0) / (1 + self.seen[_test(one)]))
 
     def pytest_runtest_logreport(self, report):
         self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0) + report.duration
+        if report.failed:
+            self.last.write_text(_test(report), encoding="utf-8")
+
+    def learn(self):
+        """Count a fault for the test that saw it, if it was a test."""
+        if self.last.exists():
+            self.seen[self.last.read_text(encoding="utf-8")] += 1
+            self.last.unlink()
 
     def pytest_sessionfinish(self):
         if not self.before:
             self.path.write_text(json.dumps(self.seconds), encoding="utf-8")
+
+
+def _test(one):
+    return one.nodeid.partition("[")[0]
 
 
 @dataclass
@@ -222,6 +236,7 @@ def judged(module, count, known, dead=()):
             or not run(module, one["source"], files, LEAST + PATIENCE * seconds, order)[0]
         ):
             row.killed.append(key)
+            order.learn()
         else:
             row.survived.append(one)
             print(f"  {module} {key[2]}: {key[0]}\n    → {key[1]}", flush=True)
