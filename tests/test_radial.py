@@ -170,6 +170,11 @@ def test_without_a_floor_it_is_a_power_map_that_keeps_its_centre(u, a, shift):
     assert off(jacobian(g, g.inverse(centre + u)), torch.linalg.inv(by_hand)) < 1e-7
 
 
+def test_a_half_is_a_power_like_any_other():
+    g, points = radial_power(tensor([0.5, -1.0]), 0.5, 1.0), tensor([[2.0, 1.0], [0.5, -0.9]])
+    assert off(g.forward(g.inverse(points)), points) < 1e-12
+
+
 def test_the_power_zero_without_a_floor_changes_nothing_not_even_at_the_centre():
     centre = tensor([0.5, -1.0])
     g, points = radial_power(centre, 0.0, 0.0), torch.stack([centre, centre + 1.0])
