@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,8 +20,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import helpers._audit
 import helpers.sweep._audit
-from helpers import audit, flatten, number, unflatten
+from helpers import audit, flatten, number, squared_error, unflatten
 from helpers.live._audit_panels import audit_panels
+from helpers.sweep._audit import _compared
 
 
 def dice(seed=0):
@@ -138,6 +140,26 @@ def test_the_sharpness_is_a_rise_that_the_ball_really_holds(module, report):
     rise = report.readings["here"]["ε-sharpness"] * (1 + float(loss.detach()))
     highest = slope * report.radius + float(dense(module)[-1]) * report.radius**2 / 2
     assert 0.9 * highest < rise < 1.01 * highest
+
+
+def compared(scale, moved):
+    """Two examples, the first all but a tie; one twin of two moves its first output."""
+    rows = scale * torch.tensor([[1.0, 1 - 1e-12], [2.0, 1.0]], dtype=torch.float64)
+    loss = squared_error(lambda p, x: x * p["w"], rows, rows)
+    here = {"w": torch.ones(2, dtype=torch.float64)}
+    twins = {"same": here, "other": {"w": torch.tensor([1 + moved, 1], dtype=torch.float64)}}
+    return _compared(loss, here, twins, SimpleNamespace(up="w"))
+
+
+def test_a_largest_output_that_changes_is_counted_once_for_each_example():
+    found = compared(1.0, -4e-12)
+    assert found["flips"] == 1
+    assert found["moved"] == pytest.approx(4e-12, rel=1e-3)  # in units of the largest output
+
+
+def test_small_outputs_are_held_to_the_same_share_of_their_size():
+    with pytest.raises(ValueError, match="audit needs a rescaling that keeps every output, got w"):
+        compared(1e-6, 0.1)
 
 
 def test_the_knob_is_the_one_that_takes_the_trace_farthest():

@@ -235,6 +235,21 @@ def test_the_list_reads_as_sentences():
     assert len(lines) == 7
 
 
+def test_random_factors_are_spread_evenly_in_their_logarithm():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(2, 400), nn.ReLU(), nn.Linear(400, 1)).double()
+    x, dice = torch.randn(5, 2).double(), torch.Generator().manual_seed(0)
+    twin = random_twin(module, x, size=1.5, generator=dice)
+    logs = (twin["0.bias"] / module[0].bias).log().detach()
+    assert -1.5 < float(logs.min()) < -1.4 and 1.4 < float(logs.max()) < 1.5
+    assert abs(float(logs.mean())) < 0.15
+
+
+def test_what_is_found_is_shown_without_its_weights():
+    module, x, _ = built("skip")
+    assert "tensor" not in repr(find_symmetries(module, x))
+
+
 def test_a_squared_rectifier_is_divided_by_the_square():
     module, x = through(lambda m, h: torch.relu(h) ** 2)
     (symmetry,) = find_symmetries(module, x).found
