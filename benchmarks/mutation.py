@@ -37,6 +37,7 @@ WINGS = ("nets", "maps", "measures", "sweep")
 TWINS = {  # where the tests of a module have another name, or more than one file has them
     "nets._called": ("modules",),
     "nets._params": ("params", "flatness", "volume"),
+    "maps._group": ("equations",),
     "maps._labels": ("group",),
     "maps._reparam": ("reparam", "weight_norm"),
     "maps._rules": ("group", "group_borders", "other_layers"),
