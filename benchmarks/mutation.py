@@ -42,7 +42,7 @@ TWINS = {  # where the tests of a module have another name, or more than one fil
     "maps._reparam": ("reparam", "weight_norm"),
     "maps._rules": ("group", "group_borders", "other_layers"),
     "maps._symmetry": ("symmetry", "reparam"),
-    "maps._trial": ("find", "group"),
+    "maps._trial": ("trial", "find"),
     "maps._words": ("find", "group_borders"),
     "measures._graph": ("curvature", "derivatives"),
     "measures._products": ("curvature", "loader"),
