@@ -1,0 +1,163 @@
+"""What each operation does to factors: one step at a time, between two parameters.
+
+Oracle: the dimension of the group is the nullity of J·diag θ, as in test_group, where J comes from
+autograd at random weights and inputs and knows no rule.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from helpers import find_symmetries
+
+I = torch.tensor([2, 0, 1])  # noqa: E741, where rows are taken from
+FILTER = (2, 2, 2)  # two units that read two channels at two places
+STEPS = {  # by name: a step of the parameters a, b and the input x, and their shapes
+    "relu": (lambda a, b, x: torch.relu(a) + 0 * b, (2, 3), (2, 3), (1,)),
+    "leaky relu of a product": (lambda a, b, x: F.leaky_relu(x @ a) @ b, (3, 2), (2, 3), (4, 3)),
+    "minus": (lambda a, b, x: -a * b, (2, 3), (2, 3), (1,)),
+    "absolute": (lambda a, b, x: a.abs() + b, (2, 3), (2, 3), (1,)),
+    "triangle": (lambda a, b, x: torch.tril(a) @ b, (3, 3), (3, 2), (1,)),
+    "repeated": (lambda a, b, x: a.repeat(2, 1) + b, (2, 3), (4, 3), (1,)),
+    "flipped": (lambda a, b, x: a.flip(1) + b, (2, 3), (2, 3), (1,)),
+    "rolled": (lambda a, b, x: a.roll(1, 0) + b, (2, 3), (2, 3), (1,)),
+    "padded": (lambda a, b, x: F.pad(a, (1, 1)) + b, (2, 1), (2, 3), (1,)),
+    "padded by twos": (lambda a, b, x: F.pad(a, (1, 1), value=2.0) * b, (2, 1), (2, 3), (1,)),
+    "joined": (lambda a, b, x: torch.cat([a, b]), (2, 3), (1, 3), (1,)),
+    "stacked": (lambda a, b, x: torch.stack([a, b], 1), (2, 3), (2, 3), (1,)),
+    "added": (lambda a, b, x: a + b, (2, 3), (3,), (1,)),
+    "taken away": (lambda a, b, x: a - b, (2, 3), (3,), (1,)),
+    "larger of two": (lambda a, b, x: torch.maximum(a, b), (2, 3), (2, 3), (1,)),
+    "where": (lambda a, b, x: torch.where(x > 0, a, b), (2, 3), (2, 3), (2, 3)),
+    "filled": (lambda a, b, x: a.masked_fill(x > 0, 0.0) + 0 * b, (2, 3), (1,), (2, 3)),
+    "filled with ones": (lambda a, b, x: a.masked_fill(x > 0, 1.0) * b, (2, 3), (2, 3), (2, 3)),
+    "compared": (lambda a, b, x: (a > b) * b, (2, 3), (2, 3), (1,)),
+    "times": (lambda a, b, x: a * b, (2, 3), (3,), (1,)),
+    "over": (lambda a, b, x: a / b, (2, 3), (3,), (1,)),
+    "a square beside": (lambda a, b, x: a.square() + b, (2, 3), (2, 3), (1,)),
+    "a root beside": (lambda a, b, x: a.abs().sqrt() + b, (2, 3), (2, 3), (1,)),
+    "one over a root": (lambda a, b, x: a.abs().rsqrt() + b, (2, 3), (2, 3), (1,)),
+    "one over": (lambda a, b, x: a.reciprocal() + b, (2, 3), (2, 3), (1,)),
+    "a cube beside": (lambda a, b, x: a.pow(3) + b, (2, 3), (2, 3), (1,)),
+    "to three halves": (lambda a, b, x: a.abs().pow(1.5) + b, (2, 3), (2, 3), (1,)),
+    "summed": (lambda a, b, x: a.sum(0) + b, (2, 3), (3,), (1,)),
+    "mean kept": (lambda a, b, x: a.mean(1, keepdim=True) + b, (2, 3), (2, 1), (1,)),
+    "largest": (lambda a, b, x: a.amax(0) + b, (2, 3), (3,), (1,)),
+    "largest and where": (lambda a, b, x: a.max(0).values + b, (2, 3), (3,), (1,)),
+    "normed": (lambda a, b, x: a.norm(dim=1) + b, (2, 3), (2,), (1,)),
+    "spread": (lambda a, b, x: a.std(1) + b, (2, 3), (2,), (1,)),
+    "variance": (lambda a, b, x: a.var(1) + b, (2, 3), (2,), (1,)),
+    "cumulated": (lambda a, b, x: a.cumsum(1) + b, (2, 3), (2, 3), (1,)),
+    "sorted": (lambda a, b, x: a.sort(dim=1).values + b, (2, 3), (2, 3), (1,)),
+    "largest two": (lambda a, b, x: a.topk(2, dim=1).values + b, (2, 3), (2, 2), (1,)),
+    "bounded by another": (lambda a, b, x: torch.clamp(a, max=b), (2, 3), (2, 3), (1,)),
+    "bounded below by zero": (lambda a, b, x: a.clamp(min=0) + b, (2, 3), (2, 3), (1,)),
+    "a slope of its own": (lambda a, b, x: F.prelu(x @ a, b.abs()[:1]), (3, 2), (2,), (4, 3)),
+    "gated": (lambda a, b, x: F.glu(x @ a, 1) * b, (3, 4), (2,), (4, 3)),
+    "pooled": (lambda a, b, x: F.max_pool1d(a, 2) + b, (1, 2, 4), (1, 2, 2), (1,)),
+    "averaged in the plane": (
+        lambda a, b, x: F.avg_pool2d(a, 2) + b, (1, 2, 2, 4), (1, 2, 1, 2), (1,),
+    ),
+    "stretched": (lambda a, b, x: F.interpolate(a, scale_factor=2) + b, (1, 2, 2), (1, 2, 4), (1,)),
+    "added product": (lambda a, b, x: torch.addcmul(b, a, a), (2, 3), (2, 3), (1,)),
+    "between two": (lambda a, b, x: torch.lerp(a, b, 0.3), (2, 3), (2, 3), (1,)),
+    "gathered": (lambda a, b, x: a.gather(0, I[None]) + b, (3, 3), (1, 3), (1,)),
+    "chosen rows": (lambda a, b, x: a[I] + b, (3, 2), (3, 2), (1,)),
+    "chosen by the input": (lambda a, b, x: a[(x > 0).long()] + b, (2, 3), (3,), (4,)),
+    "masked by the input": (lambda a, b, x: a[x > 0].sum() * b, (2, 3), (2,), (2, 3)),
+    "selected": (lambda a, b, x: a.index_select(1, I) + b, (2, 3), (2, 3), (1,)),
+    "added at places": (lambda a, b, x: a.index_add(0, I, b), (3, 2), (3, 2), (1,)),
+    "scattered": (lambda a, b, x: a.scatter_add(0, I[None], b), (3, 3), (1, 3), (1,)),
+    "looked up": (lambda a, b, x: F.embedding((x > 0).long(), a) + b, (2, 3), (3,), (4,)),
+    "a matrix and a vector": (lambda a, b, x: a @ b, (2, 3), (3,), (1,)),
+    "two matrices": (lambda a, b, x: x @ a @ b, (3, 2), (2, 2), (4, 3)),
+    "a matrix before": (lambda a, b, x: b @ (a @ x), (2, 3), (2, 2), (3, 4)),
+    "a dot product": (lambda a, b, x: torch.dot(a, b)[None], (3,), (3,), (1,)),
+    "stacks of matrices": (lambda a, b, x: a @ b, (2, 2, 3), (2, 3, 2), (1,)),
+    "one matrix for a stack": (lambda a, b, x: x @ a @ b, (3, 2), (2, 2), (2, 4, 3)),
+    "a matrix and a bias": (lambda a, b, x: torch.addmm(b, x, a), (3, 2), (2,), (4, 3)),
+    "a stack and a bias": (lambda a, b, x: torch.baddbmm(b, x, a), (2, 3, 2), (2, 4, 2), (2, 4, 3)),
+    "a stack and no bias": (
+        lambda a, b, x: torch.baddbmm(b, x, a, beta=0), (2, 3, 2), (2, 4, 2), (2, 4, 3),
+    ),
+    "a filter": (lambda a, b, x: F.conv1d(x, a, b), FILTER, (2,), (1, 2, 5)),
+    "two filters": (lambda a, b, x: F.conv1d(F.conv1d(x, a), b), FILTER, FILTER, (1, 2, 5)),
+    "grouped filters": (
+        lambda a, b, x: F.conv1d(F.conv1d(x, a), b, groups=2), FILTER, (2, 1, 2), (1, 2, 5),
+    ),
+    "a filter turned round": (
+        lambda a, b, x: F.conv_transpose1d(F.conv1d(x, a), b), FILTER, (2, 3, 2), (1, 2, 5),
+    ),
+    "a bilinear form": (lambda a, b, x: F.bilinear(x, x, a, b), (2, 3, 3), (2,), (4, 3)),
+    "a gain and a bias": (lambda a, b, x: F.layer_norm(x, (3,), a, b), (3,), (3,), (4, 3)),
+    "a normalized factor": (
+        lambda a, b, x: F.layer_norm(x @ a, (3,), eps=0) + b, (3, 3), (3,), (4, 3),
+    ),
+    "groups with a gain": (lambda a, b, x: F.group_norm(x, 1, a, b), (3,), (3,), (4, 3, 2)),
+    "a batch with a gain": (
+        lambda a, b, x: F.batch_norm(x, None, None, a, b, True), (3,), (3,), (4, 3),
+    ),
+    "a length and a direction": (
+        lambda a, b, x: x @ torch._weight_norm(a, b, 0).T, (2, 3), (2, 1), (4, 3),
+    ),
+}  # fmt: skip
+
+
+ALIKE = {  # channels, or rows, keep a factor each, but their places are asked to be alike
+    "pooled": 2,
+    "averaged in the plane": 2,
+    "stretched": 2,
+    "added at places": 2,
+    "scattered": 3,
+}
+
+
+class Step(nn.Module):
+    """One step, and a parameter for each of its outputs that can undo what reaches it."""
+
+    def __init__(self, step, a, b, x):
+        super().__init__()
+        self.a, self.b, self.step = nn.Parameter(torch.ones(a)), nn.Parameter(torch.ones(b)), step
+        out = step(torch.rand(a), torch.rand(b), torch.rand(x))
+        self.undo = nn.Parameter(torch.ones(out.shape[1:] if x[0] == out.shape[0] else out.shape))
+
+    def forward(self, x):
+        return self.step(self.a, self.b, x) * self.undo
+
+
+def drawn(shape, dice):
+    """Numbers of both signs, none near 0."""
+    sign = 1 - 2 * torch.randint(2, shape, generator=dice)
+    return sign * (0.5 + torch.rand(shape, generator=dice, dtype=torch.float64))
+
+
+def nullity(module, shape):
+    """The dimension of the kernel of J·diag θ, on the entries that matter at some θ."""
+    dice, names = torch.Generator().manual_seed(1), [name for name, _ in module.named_parameters()]
+    n, rows = sum(p.numel() for p in module.parameters()), []
+    for _ in range(n + 10):
+        theta = {
+            name: drawn(p.shape, dice).requires_grad_() for name, p in module.named_parameters()
+        }
+        y = torch.func.functional_call(module, theta, drawn(shape, dice))
+        direction = torch.randn(y.shape, generator=dice, dtype=torch.float64)
+        slopes = torch.autograd.grad(
+            (y * direction).sum(), [theta[name] for name in names], materialize_grads=True
+        )
+        rows.append(torch.cat([(g * theta[name]).reshape(-1) for g, name in zip(slopes, names)]))
+    rows = torch.stack(rows).detach()
+    sizes = torch.linalg.svdvals(rows[:, rows.abs().amax(0) > 1e-12])
+    return int((sizes < 1e-10 * sizes[0]).sum())
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_leaves_as_many_factors_as_its_slopes_say(name):
+    step, *shapes = STEPS[name]
+    torch.manual_seed(0)
+    module = Step(step, *shapes).double()
+    for p in module.parameters():
+        p.data = drawn(p.shape, torch.Generator().manual_seed(0))
+    x = drawn(shapes[-1], torch.Generator().manual_seed(2))
+    found, true = find_symmetries(module, x).dim, nullity(module, shapes[-1])
+    assert found == ALIKE.get(name, true) <= true
