@@ -26,7 +26,7 @@ STEPS = {  # by name: a step of the parameters a, b and the input x, and their s
     "padded by twos": (lambda a, b, x: F.pad(a, (1, 1), value=2.0) * b, (2, 1), (2, 3), (1,)),
     "joined": (lambda a, b, x: torch.cat([a, b]), (2, 3), (1, 3), (1,)),
     "stacked": (lambda a, b, x: torch.stack([a, b], 1), (2, 3), (2, 3), (1,)),
-    "in single precision": (lambda a, b, x: a.float().double() + b, (2, 3), (2, 3), (1,)),
+    "a copy": (lambda a, b, x: a.to(torch.float64, copy=True) + b, (2, 3), (2, 3), (1,)),
     "true where not zero": (lambda a, b, x: a.bool() * b, (2, 3), (2, 3), (1,)),
     "added": (lambda a, b, x: a + b, (2, 3), (3,), (1,)),
     "taken away": (lambda a, b, x: a - b, (2, 3), (3,), (1,)),
