@@ -390,7 +390,7 @@ class Plain:
 
 @dataclass
 class Both(dict):
-    """A dataclass that is a mapping, as many libraries' outputs are: its items count."""
+    """Fields and a mapping at once, as many outputs of libraries are: its items count."""
 
     logits: torch.Tensor
 
