@@ -71,7 +71,7 @@ def test_a_right_group_is_believed_and_the_worlds_dice_stay_where_they_are():
 
 def test_it_runs_in_double_precision_where_the_module_can():
     module, x = two_layers(torch.relu)
-    trial = _trial._Trial(module, (x, torch.arange(3)), torch.float64)
+    trial = _trial.Trial(module, (x, torch.arange(3)), torch.float64)
     assert [t.dtype for t in trial.x] == [torch.float64, torch.int64]
     assert {p.dtype for p in trial.params.values()} == {torch.float64}
     seen = []
