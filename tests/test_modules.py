@@ -493,7 +493,10 @@ def precision():
 
 
 @pytest.mark.parametrize("wish", ["tf32", "none"])
-def test_every_step_runs_in_full_precision_and_the_readers_wish_is_kept(wish):
+def test_every_step_runs_in_full_precision_and_the_readers_wish_is_kept(wish, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", list)
+
     class Net(nn.Linear):
         def forward(self, x):
             return Watched.apply(super().forward(x).square())

@@ -98,18 +98,17 @@ class ModuleNet:
 @contextmanager
 def full_precision() -> Iterator[None]:
     """While it lasts, float32 is float32 on a GPU too: convolutions there keep ten bits unasked."""
-    backends = torch.backends
-    if hasattr(backends.cudnn, "conv"):
-        places, name, full = (backends.cudnn.conv, backends.cudnn.rnn), "fp32_precision", "ieee"
-    else:  # torch before 2.9
-        places, name, full = (backends.cudnn,), "allow_tf32", False
-    before = [(place, getattr(place, name)) for place in (*places, backends.cuda.matmul)]
+    cudnn, name, full = torch.backends.cudnn, "allow_tf32", False
+    places = [cudnn, torch.backends.cuda.matmul] if torch.cuda.is_initialized() else []
+    if places and hasattr(cudnn, "conv"):  # from torch 2.9 on
+        places, name, full = [cudnn.conv, cudnn.rnn, places[1]], "fp32_precision", "ieee"
+    before = [getattr(place, name) for place in places]
     try:
-        for place, _ in before:
+        for place in places:
             setattr(place, name, full)
         yield
     finally:
-        for place, value in before:
+        for place, value in zip(places, before):
             setattr(place, name, value)
 
 
