@@ -96,8 +96,7 @@ class Trial:
             felt |= {k for k in kinds - felt if self.far(group, [k], rough=True) > enough}
             left = felt - faults.keys()
             if not (off := self.far(group, left)) <= tol:
-                wrong = {k for k in left if not self.far(group, [k]) <= tol}
-                wrong = wrong if self.far(group, left - wrong) <= tol else left
+                wrong = {k for k in left if not self.far(group, [k]) <= tol} or left
                 said = f"its factor would move the outputs by {off:.0e}: forward reads it unseen"
                 faults |= dict.fromkeys(wrong, said)
         return faults | dict.fromkeys(kinds - felt, "the outputs do not feel it on this x")
