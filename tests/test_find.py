@@ -330,6 +330,21 @@ def test_a_forward_that_reads_its_weights_unseen_is_found_out():
     assert find_symmetries(module, x).dim == 0
 
 
+@pytest.mark.parametrize(("unseen", "dim"), [(False, 6), (True, 0)])
+def test_rounding_that_a_net_makes_large_is_no_wrong_factor_and_hides_none(unseen, dim):
+    def chaos(module, h):
+        """Each round doubles an error: rounding grows to 1e-7, a wrong factor to anything."""
+        z = torch.sigmoid(module.down(torch.relu(h)))
+        for _ in range(30):
+            z = 4 * z * (1 - z)
+        size = float(module.up.weight.detach().abs().sum(1).tolist()[0])
+        return z * size if unseen else z
+
+    module, x = through(chaos)
+    module.forward = lambda x: chaos(module, module.up(x))
+    assert find_symmetries(module, x).dim == dim
+
+
 def test_a_weight_that_is_also_kept_elsewhere_is_refused():
     module, x = through(lambda m, h: torch.relu(h) @ m.kept[0] @ m.kept[0].T)
     module.kept = [module.up.weight]

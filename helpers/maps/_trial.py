@@ -51,7 +51,8 @@ class Trial:
         self.module, self.random = module, torch.Generator().manual_seed(0)
         self.x = tree_map(lambda t: _copy(t, dtype), dict(x) if isinstance(x, Mapping) else x)
         self.params = {name: _copy(p, dtype) for name, p in module.named_parameters()}
-        self.buffers = {name: _copy(b, dtype) for name, b in module.named_buffers()}
+        self.own = {name: _copy(b, dtype) for name, b in module.named_buffers()}
+        self.buffers = self.own
 
     def run(self, params, x, labels=None) -> list[Tensor]:
         """Return the tensors that the module gives: always one seed, attention in plain steps."""
@@ -86,13 +87,14 @@ class Trial:
 
         Four times all weights and buffers are made random: zeros hide a wrong label, and so does a
         unit that is dead. Each kind must be felt in one of them: its weights multiplied entry by
-        entry at random have to move the outputs. All factors at once must keep them to `tol`, each
-        time, here and on another input.
+        entry at random have to move the outputs. All factors at once must keep them, each time,
+        here and on another input: to `tol`, or to a hundred times what rounding does there.
         """
-        kinds, felt, faults = {*range(len(group.kinds))}, set(), {}
-        enough = min(1e3 * tol, tol**0.5)
+        kinds, felt, faults, asked = {*range(len(group.kinds))}, set(), {}, tol
         for _ in range(4 if kinds else 0):
             self.draw()
+            tol = max(asked, 100 * self.rounding())
+            enough = min(1e3 * tol, tol**0.5)
             felt |= {k for k in kinds - felt if self.far(group, [k], rough=True) > enough}
             left = felt - faults.keys()
             if not (off := self.far(group, left)) <= tol:
@@ -104,7 +106,7 @@ class Trial:
     def draw(self) -> None:
         """Make all weights and buffers random, and note what comes out, here and elsewhere."""
         self.params = {name: _random(p, self.random) for name, p in self.params.items()}
-        self.buffers = {name: _shaken(b, self.random) for name, b in self.buffers.items()}
+        self.buffers = {name: _shaken(b, self.random) for name, b in self.own.items()}
         self.xs = [self.x, tree_map(lambda t: _other(t, self.random), self.x)]
         self.base = [self.run(self.params, x) for x in self.xs]
 
@@ -116,12 +118,21 @@ class Trial:
         units = [i for k in kinds for i in group.kinds[k].units]
         z = torch.zeros(group.dim, dtype=torch.float64)
         z[units] = 2 * torch.rand(len(units), generator=self.random, dtype=z.dtype) - 1
-        logs = group.logs(z, self.params)
+        logs = group.logs(z, self.params) if units else {}
         if rough:
             logs = {n: u * torch.rand(u.shape, generator=self.random) for n, u in logs.items()}
-        moved = {n: (self.params[n] * u.exp()).to(self.params[n]) for n, u in logs.items()}
-        twin, xs = self.params | moved, self.xs[: 1 if rough else 2]
-        ends = [zip(a, self.run(twin, x)) for a, x in zip(self.base, xs) if units]
+        return self._moved({n: u.exp() for n, u in logs.items()}, self.xs[: 1 if rough else 2])
+
+    def rounding(self) -> float:
+        """Return the largest relative change of an output when each weight's last digit changes."""
+        floats = {n: p for n, p in self.params.items() if p.is_floating_point()}
+        last = {n: torch.rand(p.shape, generator=self.random) for n, p in floats.items()}
+        S = {n: 1 + 2 * torch.finfo(p.dtype).eps * last[n].double() for n, p in floats.items()}
+        return self._moved(S, self.xs)
+
+    def _moved(self, S, xs) -> float:
+        twin = self.params | {n: (self.params[n] * s).to(self.params[n]) for n, s in S.items()}
+        ends = [zip(a, self.run(twin, x)) for a, x in zip(self.base, xs) if S]
         return max((_distance(a, b) for pairs in ends for a, b in pairs), default=0.0)
 
 
