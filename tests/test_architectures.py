@@ -109,3 +109,18 @@ def test_a_network_that_breaks_leaves_the_others_their_lines(monkeypatch):
     lines, wrong, _ = architectures.table(["broken", "two layers"])
     assert lines[-1].startswith("| two layers | 26 |")
     assert wrong == ["broken: RuntimeError: no such model"]
+
+
+def test_what_rounding_does_to_the_predictions_may_be_as_large_as_it_is():
+    right = helpers.find_symmetries(*zoo.ZOO["two layers"]())
+    answer = lambda kept, rounding: [  # noqa: E731
+        *architectures.faults(layers_of(right), right, kept, rounding, ("2", 1.0))
+    ]
+    assert not answer(1e-10, 0.0) and not answer(1e-8, 1e-9)
+    assert "off by 1.0e-08" in answer(1e-8, 1e-11)[0]
+
+
+def layers_of(found):
+    """A module with the layers that are found or refused."""
+    names = [s.up for s in found.found] + [refusal.up for refusal in found.refused]
+    return nn.ModuleDict({name: nn.Linear(1, 1) for name in names})
