@@ -1,6 +1,6 @@
 """How the site's build grows: seconds against chapters and cores: `python -m benchmarks.builds`.
 
-A clone with an environment of its own builds the first chapters of the book from nothing, once for
+A clone with an environment of its own builds the first parts of the book from nothing, once for
 each number of them and of kernels at once, and is weighed. It takes some twenty minutes on two
 cores and writes `benchmarks/builds.md`, with the slowest test files if pytest's report of a run is
 given: `python -m benchmarks.builds --tests report.xml` (`pytest --junitxml report.xml`).
@@ -9,6 +9,7 @@ given: `python -m benchmarks.builds --tests report.xml` (`pytest --junitxml repo
 import argparse
 import collections
 import datetime
+import json
 import os
 import shutil
 import subprocess
@@ -24,21 +25,8 @@ from benchmarks.site import kilobytes
 from tools import ROOT
 
 TABLE = Path(__file__).with_name("builds.md")
-COUNTS = (9, 18, None)  # chapters with code, in the order of the book; None: all
+PARTS = (1, 2, None)  # how many of the book's, from the first on; None: all
 HEAD = "| chapters | kernels at once | seconds | kB of pages, gzipped |\n|---:|---:|---:|---:|"
-
-
-def first_chapters(toc, count, runs):
-    """The table of contents with the first `count` files for which `runs` is true, and the rest."""
-    left = float("inf") if count is None else count - runs(toc["root"])
-    parts = []
-    for part in toc["parts"]:
-        kept = []
-        for chapter in part["chapters"]:
-            left -= (code := runs(chapter["file"]))
-            kept += [chapter] if left >= 0 or not code else []
-        parts += [{**part, "chapters": kept}] if kept else []
-    return {**toc, "parts": parts}
 
 
 def clone(folder):
@@ -47,16 +35,13 @@ def clone(folder):
     return folder
 
 
-def build(folder, count, jobs):
-    """Build the first `count` chapters from nothing; return the seconds and the pages' weight."""
+def build(folder, parts, jobs):
+    """Build the first parts from nothing; return chapters with code, seconds, the pages' weight."""
     toc = folder / "_toc.yml"
     subprocess.run(["git", "checkout", "-q", "_toc.yml"], cwd=folder, check=True)
-    chapters = first_chapters(
-        yaml.safe_load(toc.read_text("utf-8")),
-        count,
-        lambda page: (folder / f"{page}.ipynb").exists(),
-    )
-    toc.write_text(yaml.safe_dump(chapters, sort_keys=False), "utf-8")
+    contents = yaml.safe_load(toc.read_text("utf-8"))
+    contents["parts"] = contents["parts"][:parts]
+    toc.write_text(yaml.safe_dump(contents, sort_keys=False), "utf-8")
     shutil.rmtree(folder / "_build", ignore_errors=True)
     begin = time.perf_counter()
     command = [folder / ".venv" / "bin" / "jupyter-book", "build", ".", "-q"]
@@ -68,17 +53,18 @@ def build(folder, count, jobs):
     if said.returncode:
         sys.exit(f"benchmarks.builds needs a book that builds, got: {said.stderr.decode()[-2000:]}")
     spent = time.perf_counter() - begin
-    pages = (folder / "_build" / "html").rglob("*.html")
-    return spent, sum(kilobytes(page.read_text("utf-8")) for page in pages)
+    pages = (folder / "_build" / "html" / "book").rglob("*.html")
+    chapters = len(json.loads((folder / "_build" / "seconds.json").read_text("utf-8")))
+    return chapters, spent, sum(kilobytes(page.read_text("utf-8")) for page in pages)
 
 
 def rows(folder):
     program = [sys.executable, folder / "book.py", "install"]
     subprocess.run(program, cwd=folder, stdout=subprocess.DEVNULL, check=True)
-    for count in COUNTS:
+    for parts in PARTS:
         for jobs in sorted({1, os.cpu_count()}):
-            spent, weight = build(folder, count, jobs)
-            yield f"| {count or 'all'} | {jobs} | {spent:.0f} | {weight:.0f} |"
+            chapters, spent, weight = build(folder, parts, jobs)
+            yield f"| {chapters} | {jobs} | {spent:.0f} | {weight:.0f} |"
 
 
 def tests(report):
