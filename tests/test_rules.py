@@ -78,6 +78,12 @@ STEPS = {  # by name: a step of the parameters a, b and the input x, and their s
     "a dot product": (lambda a, b, x: torch.dot(a, b)[None], (3,), (3,), (1,)),
     "stacks of matrices": (lambda a, b, x: a @ b, (2, 2, 3), (2, 3, 2), (1,)),
     "one matrix for a stack": (lambda a, b, x: x @ a @ b, (3, 2), (2, 2), (2, 4, 3)),
+    "one matrix repeated": (
+        lambda a, b, x: torch.bmm(x, a.expand(2, -1, -1)) @ b, (3, 2), (2, 2), (2, 4, 3),
+    ),
+    "one matrix repeated before": (
+        lambda a, b, x: b @ torch.bmm(a.expand(2, -1, -1), x), (2, 3), (2, 2), (2, 3, 4),
+    ),
     "a matrix and a bias": (lambda a, b, x: torch.addmm(b, x, a), (3, 2), (2,), (4, 3)),
     "a stack and a bias": (lambda a, b, x: torch.baddbmm(b, x, a), (2, 3, 2), (2, 4, 2), (2, 4, 3)),
     "a stack and no bias": (
