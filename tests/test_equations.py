@@ -201,3 +201,15 @@ def test_a_product_that_contradicts_itself_is_named():
     group = solved(equations, (a,))
     assert group.dim == 0 and not group.kinds
     assert group.causes()[a] == ("mul", "5")
+
+
+def test_what_is_solved_is_put_into_what_was_solved_before():
+    """With o = 2p + 3q, and then p = 2q, there is one factor left, and o = 7q."""
+    equations = Equations()
+    p, q = equations.fresh(2).tolist()
+    o = int(equations.combined(2, one(p), 3, one(q)))
+    equations.equal(one(p), equations.combined(2, one(q)))
+    group = solved(equations, (p, q, o))
+    assert group.dim == 1
+    u = factors(group, [0.1], (p, q, o))
+    assert (u / u[1]).tolist() == pytest.approx([2, 1, 7])
