@@ -12,7 +12,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from helpers import alpha_scale, find_symmetries, flatten, random_twin, rescale, symmetry_scaling
-from helpers.maps._words import BENT
+from helpers.maps._group import Kind
+from helpers.maps._words import BENT, words
 
 
 class Encoder(nn.Module):
@@ -248,6 +249,23 @@ def test_random_factors_are_spread_evenly_in_their_logarithm():
 def test_what_is_found_is_shown_without_its_weights():
     module, x, _ = built("skip")
     assert "tensor" not in repr(find_symmetries(module, x))
+
+
+@pytest.mark.parametrize(
+    ("moved", "said"),
+    [
+        ([[1, 1, 1], [1, 1, 1]], "w"),
+        ([[0, 0, 0], [1, 1, 1]], "w[1:2]"),
+        ([[0, 1, 1], [0, 1, 1]], "w[:, 1:3]"),
+        ([[1, 0, 1], [1, 0, 1]], "part of w"),
+        ([1, 1, 0, 0], "w[0:2]"),
+    ],
+)
+def test_rows_and_columns_are_named_where_not_all_are_moved(moved, said):
+    logs = {"w": torch.tensor(moved, dtype=torch.float64)}
+    assert words(Kind({"w": (1,)}, [0]), logs) == f"multiply {said} by c"
+    down = words(Kind({"w": (-2,)}, [0, 1]), {"w": -logs["w"]})
+    assert down == f"divide {said} by c^2, a c of its own for each of 2 units"
 
 
 def test_a_squared_rectifier_is_divided_by_the_square():
