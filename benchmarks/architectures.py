@@ -158,7 +158,7 @@ def table(names):
         lines.append(line)
         wrong += [f"{name}: {sentence}" for sentence in found]
         if power < FELT:
-            faint.append(f"{name}: {layer}, {power:.2g}.")
+            faint.append(f"{name}: `{layer}`, {power:.2g}.")
         print(line, *found, sep="\n  ", flush=True)
         gc.collect()
     return lines, wrong, faint

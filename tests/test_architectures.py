@@ -98,7 +98,7 @@ def test_a_layer_that_is_hardly_felt_is_named_and_is_no_fault(monkeypatch):
     monkeypatch.setattr(architectures, "powers", lambda *_: [("0", 1e-4)])
     _, wrong, (faint,) = architectures.table(["two layers"])
     assert not wrong
-    assert faint == "two layers: 0, 0.0001."
+    assert faint == "two layers: `0`, 0.0001."
 
 
 def test_a_network_that_breaks_leaves_the_others_their_lines(monkeypatch):
