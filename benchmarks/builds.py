@@ -1,15 +1,15 @@
-"""How the site's build grows: seconds against chapters and cores: `python -m benchmarks.builds`.
+"""How the site's build grows: seconds against chapters and kernels: `python -m benchmarks.builds`.
 
-A clone with an environment of its own builds the first parts of the book from nothing, once for
-each number of them and of kernels at once, and is weighed. It takes some twenty minutes on two
-cores and writes `benchmarks/builds.md`, with the slowest test files if pytest's report of a run is
-given: `python -m benchmarks.builds --tests report.xml` (`pytest --junitxml report.xml`).
+In a clone with an environment of its own some chapters are changed by a comment and the site is
+built anew, once for each number of them and of kernels at once; at last all is built from nothing.
+It takes some twenty minutes on two cores and writes `benchmarks/builds.md`, with the slowest test
+files if pytest's report of a run is given: `python -m benchmarks.builds --tests report.xml`
+(`pytest --junitxml report.xml`).
 """
 
 import argparse
 import collections
 import datetime
-import json
 import os
 import shutil
 import subprocess
@@ -19,14 +19,13 @@ import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-import yaml
+import nbformat
 
-from benchmarks.site import kilobytes
-from tools import ROOT
+from tools import ROOT, pages
 
 TABLE = Path(__file__).with_name("builds.md")
-PARTS = (1, 2, None)  # how many of the book's, from the first on; None: all
-HEAD = "| chapters | kernels at once | seconds | kB of pages, gzipped |\n|---:|---:|---:|---:|"
+COUNTS = (0, 1, 9, 18, None)  # chapters that were changed; None: all, from nothing
+HEAD = "| chapters run | kernels at once | seconds |\n|---:|---:|---:|"
 
 
 def clone(folder):
@@ -35,36 +34,36 @@ def clone(folder):
     return folder
 
 
-def build(folder, parts, jobs):
-    """Build the first parts from nothing; return chapters with code, seconds, the pages' weight."""
-    toc = folder / "_toc.yml"
-    subprocess.run(["git", "checkout", "-q", "_toc.yml"], cwd=folder, check=True)
-    contents = yaml.safe_load(toc.read_text("utf-8"))
-    contents["parts"] = contents["parts"][:parts]
-    toc.write_text(yaml.safe_dump(contents, sort_keys=False), "utf-8")
-    shutil.rmtree(folder / "_build", ignore_errors=True)
+def change(chapter, what):
+    """Put a comment into the last cell with code: what a kernel does stays as it was."""
+    notebook = nbformat.read(chapter, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"][-1]
+    code.source += f"\n# {what}"
+    nbformat.write(notebook, chapter)
+
+
+def build(folder, jobs):
+    """Return the seconds of one build."""
     begin = time.perf_counter()
-    command = [folder / ".venv" / "bin" / "jupyter-book", "build", ".", "-q"]
-    if os.name == "nt":
-        command[0] = folder / ".venv" / "Scripts" / "jupyter-book.exe"
-    said = subprocess.run(
-        command, cwd=folder, env={**os.environ, "JOBS": str(jobs)}, capture_output=True, check=False
-    )
+    command = [sys.executable, "book.py", "book", f"JOBS={jobs}"]
+    said = subprocess.run(command, cwd=folder, capture_output=True, check=False)
     if said.returncode:
-        sys.exit(f"benchmarks.builds needs a book that builds, got: {said.stderr.decode()[-2000:]}")
-    spent = time.perf_counter() - begin
-    pages = (folder / "_build" / "html" / "book").rglob("*.html")
-    chapters = len(json.loads((folder / "_build" / "seconds.json").read_text("utf-8")))
-    return chapters, spent, sum(kilobytes(page.read_text("utf-8")) for page in pages)
+        sys.exit(f"benchmarks.builds needs a book that builds, got: {said.stdout.decode()[-2000:]}")
+    return time.perf_counter() - begin
 
 
 def rows(folder):
-    program = [sys.executable, folder / "book.py", "install"]
-    subprocess.run(program, cwd=folder, stdout=subprocess.DEVNULL, check=True)
-    for parts in PARTS:
-        for jobs in sorted({1, os.cpu_count()}):
-            chapters, spent, weight = build(folder, parts, jobs)
-            yield f"| {chapters} | {jobs} | {spent:.0f} | {weight:.0f} |"
+    chapters = [folder / f"{page}.ipynb" for page in pages.table_of_contents()]
+    chapters = [chapter for chapter in chapters if chapter.exists()]
+    build(folder, os.cpu_count())  # makes the environment too
+    for jobs in sorted({1, os.cpu_count()}):
+        for count in COUNTS:
+            if count is None:
+                shutil.rmtree(folder / "_build")
+            for chapter in chapters[: count or 0]:
+                change(chapter, f"{jobs} and {count}")
+            number = len(chapters) if count is None else count
+            yield f"| {number} | {jobs} | {build(folder, jobs):.0f} |"
 
 
 def tests(report):
