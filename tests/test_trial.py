@@ -4,6 +4,7 @@ Oracle: memory laid out by hand, distances by their definition, rules that are w
 """
 
 import math
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -74,10 +75,17 @@ def test_it_runs_in_double_precision_where_the_module_can():
     trial = _trial.Trial(module, (x, torch.arange(3)), torch.float64)
     assert [t.dtype for t in trial.x] == [torch.float64, torch.int64]
     assert {p.dtype for p in trial.params.values()} == {torch.float64}
+    norm = _trial.Trial(nn.BatchNorm1d(3), torch.ones(2, 3), torch.float64)
+    assert norm.own["running_mean"].dtype == torch.float64
     seen = []
     module, x = two_layers(lambda z: seen.append(z.dtype) or torch.relu(z))
     assert find_symmetries(module, x).dim == 6
     assert set(seen) == {torch.float64}
+
+
+def test_keywords_may_come_in_any_mapping():
+    module, x = two_layers(torch.relu)
+    assert find_symmetries(module, MappingProxyType({"x": x})).dim == 6
 
 
 @pytest.mark.parametrize(
