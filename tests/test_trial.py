@@ -145,3 +145,20 @@ def test_a_shaken_buffer_is_positive_where_it_was_zero_and_whole_numbers_stay():
     assert 0.05 <= float(shaken[0]) <= 0.15
     assert 1 <= float(shaken[1]) <= 3 and -3 <= float(shaken[2]) <= -1
     assert _trial._shaken(torch.tensor(4), dice) == 4
+
+
+def test_the_last_digit_of_each_weight_moves_by_up_to_two_units():
+    """Of a gain nothing is added up: the change is 2/√3 of a unit in the mean, and rounding."""
+
+    class Gain(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gain = nn.Parameter(torch.ones(2000))
+
+        def forward(self, x):
+            return self.gain * x
+
+    trial = _trial.Trial(Gain(), torch.ones(2000), torch.float64)
+    trial.draw()
+    share = trial.rounding() / torch.finfo(torch.float64).eps
+    assert 2 / 3**0.5 - 0.2 < share < 2 / 3**0.5 + 0.3
