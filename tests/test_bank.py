@@ -53,7 +53,11 @@ def qti(questions):
     """{name: what the reader of QTI finds}, from the package that text2qti makes."""
     with FileLock(ROOT / "_build" / "kit-env.lock"):
         kit_environment.python()
-    return {one["name"]: one for one in read_qti(bank_formats.qti(questions))}
+    package = bank_formats.qti(questions)
+    with zipfile.ZipFile(io.BytesIO(package)) as zipped:
+        rights = zipped.read("imsmanifest.xml").decode()
+    assert "creativecommons.org/licenses/by/4.0/" in rights and "Private" not in rights
+    return {one["name"]: one for one in read_qti(package)}
 
 
 class Words(HTMLParser):

@@ -5,8 +5,10 @@ formulas between \\( and \\), which the MathJax filter of Moodle draws.
 """
 
 import html
+import io
 import subprocess
 import tempfile
+import zipfile
 from pathlib import Path
 from xml.dom.minidom import Document
 
@@ -18,6 +20,8 @@ from tools.places import Fault
 
 TEXT2QTI = "from text2qti.cmdline import main; main()"
 TITLE = "Sharp minima can generalize"
+KEPT = b"Private (Copyrighted) - http://en.wikipedia.org/wiki/Copyright"
+LICENCE = b"CC BY 4.0 - https://creativecommons.org/licenses/by/4.0/"
 SHARE = 5  # Moodle knows the fraction of a key with so many decimals: 33.33333
 
 
@@ -128,7 +132,16 @@ def qti(questions):
         if done.returncode or not made.exists():
             said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
             raise Fault(f"text2qti made no package of the bank: it said {said!r}.")
-        return made.read_bytes()
+        return licensed(made.read_bytes())
+
+
+def licensed(package):
+    """The package with the book's licence, where text2qti writes that all rights are kept."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(package)) as old, zipfile.ZipFile(made, "w") as new:
+        for entry in old.infolist():
+            new.writestr(entry, old.read(entry).replace(KEPT, LICENCE))
+    return made.getvalue()
 
 
 def text2qti(questions):
