@@ -31,16 +31,21 @@ PREDICT = f"""## Predict
 ```{{dropdown}} Answer, after you have chosen
 It is B.
 ```"""
-CLAIM = """## The claim
+LINE = " + ".join(f"a_{{{k}}}" for k in range(10, 30))
+CLAIM = f"""## The claim
 
-:::{prf:theorem} Theorem 9: it grows
+:::{{prf:theorem}} Theorem 9: it grows
 :label: theorem-9
 
-For all $\\alpha > 0$ it grows.
+For all $\\alpha > 0$ it grows, and ${LINE}$ too.
 :::
 
-:::{important} Ours: it shrinks
-It shrinks as well.
+:::{{important}} Ours: it shrinks
+It shrinks as well, and in one line
+
+$$
+x = {LINE}
+$$
 :::"""
 TAKE_AWAY = "## Take away\n\nIt grows.\n\n**Next.** Read [the end](end.md)."
 KEYS = {"keys": ["B"], "feedback": {"A": "Not <1>.", "B": "Yes, two."}}
@@ -67,7 +72,9 @@ ROOM = """() => {
     node.checkVisibility() && !node.closest("svg, mjx-assistive-mml, .live-voice, .mjx-hidden"));
   const right = Math.max(...inside.map((node) => node.getBoundingClientRect().right));
   const frame = slide.getBoundingClientRect();
-  return [box.bottom - box.top, 800 * scale + 1, right, frame.right + 1];
+  const cut = inside.filter((node) => node.tagName === "MJX-CONTAINER"
+    && node.scrollWidth > node.clientWidth + 1).length;
+  return [box.bottom - box.top, 800 * scale + 1, right, frame.right + 1, cut];
 }"""
 
 SEEN = """figure => [figure.querySelector(".live-panels").innerHTML,
@@ -148,15 +155,15 @@ def at(tab):
 
 
 def too_large(tab):
-    """The numbers of slides of which something is beyond the edge, whatever their guess."""
+    """The numbers of slides of which something is beyond an edge, or a formula cut, and sizes."""
     found = []
     for k in range(tab.evaluate("Reveal.getTotalSlides()")):
         tab.evaluate("at => Reveal.slide(at)", k)
         for option in tab.locator(".present .live-option").all()[:1]:
             option.click()
-        height, most, right, edge = tab.evaluate(ROOM)
-        if height > most or right > edge:
-            found.append((k, height, most, right, edge))
+        height, most, right, edge, cut = tab.evaluate(ROOM)
+        if height > most or right > edge or cut:
+            found.append((k, height, most, right, edge, cut))
     return found
 
 

@@ -40,7 +40,10 @@
     const room = slide.querySelector(".deck-room"), figure = slide.querySelector("figure.live");
     const data = JSON.parse(figure?.querySelector(".live-data")?.textContent ?? "{}");
     const most = figure && longest(figure.querySelector(".live-words"), data);
-    const tall = () => room.getBoundingClientRect().height > HEIGHT;
+    const edge = () => room.getBoundingClientRect().right;
+    const cut = () => all("mjx-container", room).some((one) =>
+      one.scrollWidth > one.clientWidth + 1 || one.getBoundingClientRect().right > edge());
+    const tall = () => room.getBoundingClientRect().height > HEIGHT || cut();
     const high = () => tall() || (figure && answered(figure, most, data, tall));
     const narrow = (from, to) => {
       for (let wide = from; figure && wide >= to && high(); wide -= 30)
