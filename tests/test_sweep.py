@@ -218,7 +218,7 @@ def test_a_vector_is_followed_into_the_eight_emptiest_groups():
     """Ten groups of one to ten entries: the two smallest are full first, and wait."""
     H = torch.eye(55, dtype=torch.float64)
     basis = empty_basis(lambda v: H @ v, list(range(1, 11)), H[0])
-    basis = extend_along(basis, torch.ones(55, dtype=torch.float64))
+    basis = extend_along(basis, torch.ones(55, dtype=torch.float64), 20)
     assert sorted(basis.small.group.tolist()) == list(range(2, 10))
     assert len(extend_along(basis, torch.ones(55, dtype=torch.float64), 1).Q) == 8  # nothing new
 
