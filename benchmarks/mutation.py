@@ -35,9 +35,10 @@ SAMPLE, ENOUGH = 60, 0.95  # faults in a module; the share that must be seen
 PATIENCE, LEAST, HANGS = 4, 5, 1800  # times the tests' own seconds, and 5 more; by the clock
 WINGS = ("nets", "maps", "measures", "sweep")
 TWINS = {  # where the tests of a module have another name, or more than one file has them
-    "nets._called": ("modules",),
+    "nets._called": ("modules", "derivatives", "group_borders"),
     "nets._params": ("params", "flatness", "volume"),
     "maps._group": ("equations",),
+    "maps._find": ("find", "group_borders"),
     "maps._labels": ("rules", "find", "group_borders"),
     "maps._reparam": ("reparam", "weight_norm"),
     "maps._symmetry": ("symmetry", "reparam"),

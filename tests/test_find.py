@@ -236,6 +236,31 @@ def test_the_list_reads_as_sentences():
     assert len(lines) == 7
 
 
+class Sum(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(4, 3), nn.Linear(4, 3), nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.c(torch.relu(self.a(x) + self.b(x)))
+
+
+def test_layers_that_go_up_together_are_named_together_and_not_refused():
+    found = find_symmetries(Sum(), torch.randn(5, 4))
+    said, *refused = str(found).splitlines()[1:]
+    assert said.startswith(
+        "a, b ↔ c: multiply a.weight, a.bias, b.weight, b.bias by c and divide c.weight by c, "
+    )
+    assert [line.split(":")[0] for line in refused] == ["c"]
+
+
+def test_a_trial_of_a_search_has_its_module_and_its_input():
+    module, x, _ = built("convolutional")
+    trial = find_symmetries(module, x)._trial(module, x)
+    assert trial.module is module
+    assert torch.equal(trial.x, x.double())
+
+
 def test_random_factors_are_spread_evenly_in_their_logarithm():
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(2, 400), nn.ReLU(), nn.Linear(400, 1)).double()
