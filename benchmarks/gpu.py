@@ -193,7 +193,6 @@ def audit_lines(device, until):
     except ImportError:
         yield "\nNo ResNet-18 was audited: torchvision is not installed."
         return
-
     f, params = functional(net)
     H = hessian_operator(cross_entropy(f, X[:1000], y[:1000]), params)
     ones = torch.ones(sum(p.numel() for p in params.values()), device=device)
@@ -207,7 +206,7 @@ def audit_lines(device, until):
     yield "\n**audit of a ResNet-18**, torchvision's, trained for three epochs on made-up images\n"
     yield "| parameters | images of 32 × 32 | seconds | factors | λ_max | λ_max of a twin |"
     yield "|---|---|---|---|---|---|"
-    size, factors = f"{report.parameters:,} | {count:,}", f"{report.symmetries.dim:,}"
+    size, factors = f"{report.parameters:,} | {report.examples:,}", f"{report.symmetries.dim:,}"
     twin = f"{sharp:.3g}; {report.flips} answers change"
     yield f"| {size} | {spent:.0f} | {factors} | {here:.3g} | {twin} |"
 

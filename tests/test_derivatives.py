@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from random_nets import off
+from random_nets import normal, off
 from torch import nn
 from torch.nn import functional as F
 
@@ -21,10 +21,6 @@ from helpers import (
     squared_error,
     top_eigenvalues,
 )
-
-
-def normal(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 class After(nn.Module):

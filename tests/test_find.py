@@ -7,6 +7,7 @@ That the group is whole is the subject of test_group.
 
 import pytest
 import torch
+from group_nets.registry import between
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
@@ -73,17 +74,9 @@ def built(name):
 
 def through(step):
     """Return two linear layers with a step of one's own between them, and an input."""
-
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.up, self.down = nn.Linear(4, 6), nn.Linear(6, 3)
-
-        def forward(self, x):
-            return self.down(step(self, self.up(x)))
-
     torch.manual_seed(0)
-    return Net().double(), torch.randn(5, 4, dtype=torch.float64)
+    net = between(lambda h: step(net, h), (4, 6, 3)).double()
+    return net, torch.randn(5, 4, dtype=torch.float64)
 
 
 def refused(module, x):

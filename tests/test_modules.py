@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from random_nets import DEVICES
+from random_nets import DEVICES, normal
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
@@ -33,10 +33,6 @@ from helpers import (
     unflatten,
 )
 from helpers.nets._called import tensors
-
-
-def normal(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def differences(loss, params, along=None, h=1e-4):

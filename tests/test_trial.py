@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import pytest
 import torch
+from group_nets.registry import between
 from torch import nn
 
 from helpers import find_symmetries
@@ -16,16 +17,8 @@ from helpers.maps._rules import RULES
 
 
 def two_layers(step):
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.up, self.down = nn.Linear(4, 6), nn.Linear(6, 3)
-
-        def forward(self, x):
-            return self.down(step(self.up(x)))
-
     torch.manual_seed(0)
-    return Net(), torch.randn(5, 4)
+    return between(step, (4, 6, 3)), torch.randn(5, 4)
 
 
 def passes(s, x, *_, **__):

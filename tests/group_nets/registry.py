@@ -78,6 +78,7 @@ def linear(fan_in, fan_out):
     return nn.Linear(fan_in, fan_out, bias=False)
 
 
-def between(phi):
+def between(phi, widths=(3, 4, 2)):
     """Two layers with a step of one's own between them."""
-    return Net(lambda m, x: m.down(phi(m.up(x))), up=nn.Linear(3, 4), down=nn.Linear(4, 2))
+    up, down = (nn.Linear(*pair) for pair in zip(widths, widths[1:], strict=False))
+    return Net(lambda m, x: m.down(phi(m.up(x))), up=up, down=down)
