@@ -45,35 +45,41 @@ def kept_product(g: list[Tensor], blocks: list[Tensor]) -> Product:
                 f"a Hessian-vector product needs v of shape ({n},) or (m, {n}), "
                 f"got {tuple(v.shape)}: one entry for each parameter."
             )
-        if v.ndim == 2 and n > SMALL:
-            return torch.stack([_pulled_back(g, blocks, row) for row in v])
-        return _pulled_back(g, blocks, v)
+        rows = v if v.ndim == 2 and n > SMALL else v[None]  # one by one, or the block at once
+        parts = rows.split([block.numel() for block in blocks], dim=-1)
+        moved = torch.stack([part.flatten(1).any(1) for part in parts], 1).tolist()
+        each = zip(zip(*parts, strict=True), moved, strict=True)
+        Hv = torch.stack([_pulled_back(g, blocks, *row) for row in each]).reshape(v.shape)
+        _check_second(Hv)
+        return Hv
 
     return product
 
 
 @full_precision()
-def _pulled_back(g: list[Tensor], blocks: list[Tensor], v: Tensor) -> Tensor:
-    """Return ∇⟨g, v⟩ for v (n,), or (m, n): a block where v is zero takes no part, and saves."""
-    lead, lengths = v.shape[:-1], [block.numel() for block in blocks]
-    parts = v.split(lengths, dim=-1)
-    moves = torch.stack([part.any() for part in parts]).tolist()  # one wait for a GPU, not many
-    used = [i for i, g_b in enumerate(g) if moves[i] and g_b.requires_grad]
+def _pulled_back(
+    g: list[Tensor], blocks: list[Tensor], parts: tuple[Tensor, ...], moved: list[bool]
+) -> Tensor:
+    """Return ∇⟨g, v⟩ for the parts of v, (n_b,) or (m, n_b): where v is zero it costs nothing."""
+    lead = parts[0].shape[:-1]
+    used = [i for i, g_b in enumerate(g) if moved[i] and g_b.requires_grad]
     if not used:  # v = 0, or L is linear in θ
-        return torch.zeros_like(v)
+        return 0 * torch.cat(parts, dim=-1)
     outputs, cotangents = zip(*[(g[i], parts[i].reshape(lead + g[i].shape)) for i in used])
-    how = dict(retain_graph=True, is_grads_batched=v.ndim == 2, allow_unused=True)
+    how = dict(retain_graph=True, is_grads_batched=bool(lead), allow_unused=True)
     with torch.inference_mode(False), _in_one_sentence():
         Hv = torch.autograd.grad(outputs, blocks, cotangents, **how)
     images = [0 * part if h is None else h.reshape(part.shape) for h, part in zip(Hv, parts)]
-    Hv = torch.cat(images, dim=-1)
-    if not (isfinite(Hv.sum()) or bool(Hv.isfinite().all())):  # a sum is cheap, but may overflow
-        bad = int((~Hv.isfinite()).sum())
-        raise ValueError(
-            f"a Hessian-vector product needs second derivatives at θ, got {bad} NaN or infinite "
-            "entries: L bends without bound there, as a norm does at 0."
-        )
-    return Hv
+    return torch.cat(images, dim=-1)
+
+
+def _check_second(Hv: Tensor) -> None:
+    if isfinite(Hv.sum()) or bool(Hv.isfinite().all()):  # a sum is cheap, but may overflow
+        return
+    raise ValueError(
+        f"a Hessian-vector product needs second derivatives at θ, got {int((~Hv.isfinite()).sum())}"
+        " NaN or infinite entries: L bends without bound there, as a norm does at 0."
+    )
 
 
 def flat(g: Sequence[Tensor]) -> Tensor:
