@@ -160,7 +160,7 @@ def images(count, device):
     """Return images of 32 × 32 in ten classes: a random image for each, faint under noise."""
     torch.manual_seed(0)
     of_class, y = torch.randn(10, 3, 32, 32), torch.randint(10, (count,))
-    X = torch.randn(count, 3, 32, 32) + 0.1 * of_class[y]
+    X = torch.randn(count, 3, 32, 32) + 0.06 * of_class[y]
     return X.to(device), y.to(device)
 
 

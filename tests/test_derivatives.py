@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from helpers import (
+    cross_entropy,
     dense_hessian,
     functional,
     gradient,
@@ -174,6 +175,40 @@ def test_a_block_without_effect_or_without_curvature_is_believed_when_it_is_true
     assert H.diag().tolist() == [2, 2, 2, 0, 0, 0, 0]
     kinks = dense_hessian(lambda p: p["a"].abs().sum() + p["b"].relu().sum(), params)
     assert not kinks.any()
+
+
+def sure(step, size, dtype):
+    """A classifier whose softmax is sure of every answer, and 20 examples that it answers so."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), step, nn.Linear(8, 3)).to(dtype)
+    X = normal(20, 6).to(dtype)
+    y = module(X).argmax(1)
+    with torch.no_grad():
+        module[-1].weight *= size
+        module[-1].bias *= size
+    f, params = functional(module)
+    return cross_entropy(f, X, y), params
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["a loss", "a plain function"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("size", [30, 300, 10_000])
+def test_a_net_that_is_sure_of_every_answer_is_believed(size, dtype, alone):
+    """Its slopes are shorter than the rounding in them: one minus a probability is 0 there."""
+    loss, params = sure(nn.Tanh(), size, dtype)
+    assert float(loss(params)) < 0.1
+    assert torch.isfinite(gradient((lambda p: loss(p)) if alone else loss, params)).all()
+
+
+class Lies(nn.Module):
+    def forward(self, z):
+        return Wrong.apply(z)
+
+
+def test_a_lie_is_found_out_in_a_net_that_is_sure_of_every_answer_too():
+    loss, params = sure(Lies(), 10_000, torch.float64)
+    with pytest.raises(ValueError, match="got a second derivative that differences contradict"):
+        gradient(loss, params)
 
 
 def test_kinks_are_no_lies_not_even_exactly_at_them():
