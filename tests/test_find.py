@@ -200,6 +200,17 @@ def test_a_step_that_bends_a_factor_bends_it_and_says_so(name):
     assert refused(module, x)["up"] == f"{name} bends a factor: phi(cz) is not c phi(z)"
 
 
+class Shift(nn.Module):
+    def forward(self, h):
+        return h + 1
+
+
+def test_a_reason_names_the_layer_in_which_the_step_stands():
+    module = nn.Sequential(nn.Linear(4, 6), nn.Sequential(nn.ReLU(), Shift()), nn.Linear(6, 3))
+    said = refused(module, torch.randn(5, 4))["0"]
+    assert said == "add at 1.1 joins it with a branch that is not multiplied"
+
+
 def test_what_batch_norm_divides_out_in_training_mode():
     module, x, _ = built("convolutional")
     assert AGAIN in refused(module.train(), x)["0"]
@@ -381,6 +392,12 @@ def test_rounding_that_a_net_makes_large_is_no_wrong_factor_and_hides_none(unsee
     assert find_symmetries(module, x).dim == dim
 
 
+def test_what_is_written_to_memory_of_ones_own_keeps_its_factor():
+    module, x = through(lambda m, h: torch.clamp_min(h, 0, out=torch.ones_like(h)))
+    (symmetry,) = find_symmetries(module, x).found
+    assert (symmetry.up, symmetry.downs, symmetry.units) == ("up", ("down",), 6)
+
+
 def test_a_weight_that_is_also_kept_elsewhere_is_refused():
     module, x = through(lambda m, h: torch.relu(h) @ m.kept[0] @ m.kept[0].T)
     module.kept = [module.up.weight]
@@ -394,3 +411,13 @@ def test_a_view_as_complex_numbers_is_not_multiplied():
     module, x = through(step)
     assert refused(module, x)["up"] == "view_as_complex has no rule here"
     assert find_symmetries(module, x).dim == 0
+
+
+def test_numbers_that_are_written_to_in_halves_are_not_multiplied():
+    def step(module, h):
+        h = torch.relu(h)
+        h.view(torch.int32)[:, ::2] = 0  # the last digits
+        return h
+
+    module, x = through(step)
+    assert refused(module, x)["up"] == "view has no rule here"

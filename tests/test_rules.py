@@ -13,6 +13,14 @@ from helpers import find_symmetries
 
 I = torch.tensor([2, 0, 1])  # noqa: E741, where rows are taken from
 FILTER = (2, 2, 2)  # two units that read two channels at two places
+
+
+def zero_at_the_left(x):
+    x = x.clone()
+    x[:, :1] = torch.zeros(2, 1)
+    return x
+
+
 STEPS = {  # by name: a step of the parameters a, b and the input x, and their shapes
     "relu": (lambda a, b, x: torch.relu(a) + 0 * b, (2, 3), (2, 3), (1,)),
     "leaky relu of a product": (lambda a, b, x: F.leaky_relu(x @ a) @ b, (3, 2), (2, 3), (4, 3)),
@@ -105,6 +113,36 @@ STEPS = {  # by name: a step of the parameters a, b and the input x, and their s
     "groups with a gain": (lambda a, b, x: F.group_norm(x, 1, a, b), (3,), (3,), (4, 3, 2)),
     "a batch with a gain": (
         lambda a, b, x: F.batch_norm(x, None, None, a, b, True), (3,), (3,), (4, 3),
+    ),
+    "a matrix read entry by entry, too": (
+        lambda a, b, x: x @ a @ b + ((x @ a)[:, :, None] * b).sum(1), (3, 2), (2, 2), (4, 3),
+    ),
+    "entries by themselves, then together": (
+        lambda a, b, x: torch.cat([a[:1], a[2:], a[1:], b[2:], b[:1], b[:2]]), (3,), (3,), (1,),
+    ),
+    "the input padded": (lambda a, b, x: (F.pad(x, (1, 1)) + a) * b, (2, 5), (5,), (2, 3)),
+    "the input joined to zeros": (
+        lambda a, b, x: (torch.cat([x, torch.zeros(2, 3)]) + a) * b, (4, 3), (3,), (2, 3),
+    ),
+    "the input stacked on zeros": (
+        lambda a, b, x: (torch.stack([x, torch.zeros(2, 3)], 1) + a) * b, (2, 2, 3), (3,), (2, 3),
+    ),
+    "zeros copied into the input": (
+        lambda a, b, x: (zero_at_the_left(x) + a) * b, (2, 3), (3,), (2, 3),
+    ),
+    "zeros of the input's shape": (
+        lambda a, b, x: (torch.zeros_like(x) + a) * b, (2, 3), (3,), (2, 3),
+    ),
+    "new zeros of the input's kind": (
+        lambda a, b, x: (x.new_zeros(2, 3) + a) * b, (2, 3), (3,), (2, 4),
+    ),
+    "ones among zeros, turned round": (
+        lambda a, b, x: (torch.eye(3).flip(0) + a) * b, (3, 3), (3,), (1,),
+    ),
+    "a batch with a gain and a memory": (  # by the name that some releases of torch call
+        lambda a, b, x: torch.ops.aten._native_batch_norm_legit(
+            x, a, b, torch.zeros(3).to(x), torch.ones(3).to(x), True, 0.1, 1e-5
+        )[0], (3,), (3,), (4, 3),
     ),
     "a length and a direction": (
         lambda a, b, x: x @ torch._weight_norm(a, b, 0).T, (2, 3), (2, 1), (4, 3),

@@ -112,8 +112,7 @@ class Labels(Equations, TorchDispatchMode):
 
     def unread(self, t: Tensor) -> bool:
         """Return whether these are entries of a parameter that nothing has read yet."""
-        repeated = any(n > 1 and step == 0 for n, step in zip(t.shape, t.stride()))
-        if not self.is_parameter(t) or repeated or not t.numel() or not self._fits(t):
+        if not self.is_parameter(t) or 0 in t.stride():  # 0: repeated by expand
             return False
         views = [(t.shape, t.stride(), t.storage_offset()), *(p[:3] for p in self.parts[_key(t)])]
         ends = [at + sum((n - 1) * d for n, d in zip(shape, by)) for shape, by, at in views]
