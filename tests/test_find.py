@@ -155,6 +155,7 @@ def test_a_refusal_says_what_is_in_the_way_and_is_right(name, up, reason):
     [
         (lambda m, h: h + 1, "add joins it with a branch that is not multiplied"),
         (lambda m, h: torch.softmax(h, 1), "softmax bends a factor"),
+        (lambda m, h: F.scaled_dot_product_attention(h, h, h), "softmax bends a factor"),
         (lambda m, h: h.clamp(min=0.1), "clamp bends a factor"),
         (lambda m, h: h.sign() * h.cummin(1).values, "cummin has no rule here"),
         (lambda m, h: h * float(h.sum()), "local_scalar_dense has no rule here"),

@@ -55,6 +55,9 @@ STEPS = {  # by name: a step of the parameters a, b and the input x, and their s
     "mean kept": (lambda a, b, x: a.mean(1, keepdim=True) + b, (2, 3), (2, 1), (1,)),
     "largest": (lambda a, b, x: a.amax(0) + b, (2, 3), (3,), (1,)),
     "largest and where": (lambda a, b, x: a.max(0).values + b, (2, 3), (3,), (1,)),
+    "place of the largest, kept": (
+        lambda a, b, x: a.argmax(1, keepdim=True) * b, (2, 3), (2, 1), (1,),
+    ),
     "normed": (lambda a, b, x: a.norm(dim=1) + b, (2, 3), (2,), (1,)),
     "spread": (lambda a, b, x: a.std(1) + b, (2, 3), (2,), (1,)),
     "variance": (lambda a, b, x: a.var(1) + b, (2, 3), (2,), (1,)),

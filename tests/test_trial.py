@@ -78,7 +78,9 @@ def test_it_runs_in_double_precision_where_the_module_can():
 
 def test_keywords_may_come_in_any_mapping():
     module, x = two_layers(torch.relu)
-    assert find_symmetries(module, MappingProxyType({"x": x})).dim == 6
+    named = MappingProxyType({"x": x})
+    assert find_symmetries(module, named).dim == 6
+    assert _trial.Trial(module, named).x["x"].dtype == torch.float64
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def refusals(group: Group, faults: dict[int, str], ups: set[str]) -> Iterator[tu
 
 def _sentence(op: str, layer: str) -> str:
     at = f" at {layer}" if layer else ""
-    name = op.strip("_").removeprefix("native_").removeprefix("safe_")
+    name = op.strip("_").removeprefix("safe_")
     if norm := re.search("(batch|layer|group|rms)_norm", name):
         return f"{norm[1]} norm{at} divides every factor out again, so nothing later can undo it"
     if name in BENT:
