@@ -119,9 +119,23 @@ def test_a_second_look_is_short_also_where_little_was_asked(tol):
 
 def test_without_products_for_a_second_look_nothing_is_said_to_have_converged():
     H, start = matrix([5.0, 5.0, 5.0, 3.0, *np.linspace(0, 1, 60).tolist()], 1)
-    short = lanczos(lambda v: H @ v, start, 2, max_products=12)
-    assert not short.converged
-    assert lanczos(lambda v: H @ v, start, 2).values.tolist() == pytest.approx([5, 5])
+    eigen = lanczos(lambda v: H @ v, start, 2)
+    assert eigen.converged and eigen.values.tolist() == pytest.approx([5, 5])
+    for most in range(1, eigen.products):
+        assert not lanczos(lambda v: H @ v, start, 2, max_products=most).converged
+
+
+def test_who_asks_for_more_eigenvalues_than_there_are_gets_all_and_is_told():
+    H, start = matrix([3.0, 2.0, 1.0], 5)
+    eigen = lanczos(lambda v: H @ v, start, 4)
+    assert eigen.values.tolist() == pytest.approx([3, 2, 1])
+    assert not eigen.converged
+
+
+def test_a_start_that_is_an_eigenvector_leaves_nothing_to_tolerate():
+    H = torch.diag(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+    eigen = lanczos(lambda v: H @ v, H[2], tol=0.0)
+    assert (eigen.converged, eigen.products, eigen.values.tolist()) == (True, 1, [3])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
