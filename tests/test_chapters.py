@@ -222,6 +222,7 @@ FAULTS = {
     "decorator": (plant(SHOWN, "@interact\ndef f(): pass"), "cell 8 uses interact"),
     "glue": (plant(SHOWN, "glue('x', 1)"), "cell 8 uses glue"),
     "threads": (plant(SHOWN, "torch.set_num_threads(1)"), "cell 8 changes a global setting"),
+    "many threads": (swap(IMPORTS, "from helpers", "import torch\nfrom helpers"), "'one-thread'"),
     "dtype": (plant(SHOWN, "torch.set_default_dtype(f)"), "cell 8 changes a global setting"),
     "no alt": (swap(FIGURE, ', alt="a"', ""), "explore needs alt="),
     "hidden knobs": (swap(FIGURE, 'alt="a"', 'alt="a", **k'), "hides its knobs behind **"),
