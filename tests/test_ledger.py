@@ -116,3 +116,11 @@ def test_an_exercise_a_box_and_a_place_are_linked_each_in_its_way():
     statement = book.IDS["keskar-plateau"]
     assert book.link(statement) == "{ref}`ours <keskar-plateau>`"
     assert book.link(book.IDS["theorem-2"]).startswith("{prf:ref}`Theorem 2 <")
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(0, "0"), (3.2e-16, "1e-15"), (1e-12, "1e-12"), (0.4, "0.4"), (0.21, "0.3"), (1.2, "2")],
+)
+def test_an_error_is_never_shown_smaller_than_it_was_nor_as_a_power_far_above(number, shown):
+    assert book.rounded_up(number) == shown

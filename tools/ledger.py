@@ -109,7 +109,7 @@ This page is written by `make ledger` from a run of the tests; the tests fail wh
 - *ours*: not a statement of the paper.
 - *often misquoted*: read the page before you quote it.
 
-An error is the worst over all random nets of one run, rounded up to a power of ten.
+An error is the worst over all random nets of one run, rounded up to a power of ten, or to one digit where it is a thousandth or more.
 It is 0 where the agreement is exact, or where the statement is an inequality that held.
 """
 SECTION = """
@@ -161,7 +161,7 @@ def _row(statement, mine):
     status = "" if statement.status == statement.ref else f"<br>*{statement.status}*"
     line = statement.line.replace("|", "\\|")
     checks = "<br>".join(
-        f"{in_words(record.test)}: {power_of_ten(record.error)} of {power_of_ten(record.tol)}"
+        f"{in_words(record.test)}: {rounded_up(record.error)} of {rounded_up(record.tol)}"
         for record in sorted(mine, key=lambda record: record.test)
     )
     return f"| {link(statement)}{status} | {line}<br>`{statement.code}` | {checks} |\n"
@@ -175,9 +175,14 @@ def in_words(test):
     )
 
 
-def power_of_ten(number):
-    """3.2e-16 -> 1e-15, 0 -> 0: the column must not change with the machine's last bits."""
-    return "0" if number <= 0 else f"1e{math.ceil(math.log10(number) - 1e-9)}"
+def rounded_up(number):
+    """3.2e-16 -> 1e-15, 0.21 -> 0.3, 0 -> 0: what a machine's last bits change is not shown."""
+    if number <= 0:
+        return "0"
+    if number < 0.001:
+        return f"1e{math.ceil(math.log10(number) - 1e-9)}"
+    unit = 10 ** math.floor(math.log10(number) + 1e-9)
+    return f"{math.ceil(number / unit - 1e-9) * unit:g}"
 
 
 def out_of_date(fresh):
@@ -188,4 +193,4 @@ def out_of_date(fresh):
 
 
 def _without_errors(text):
-    return re.sub(r"\b(0|1e-?\d+) of ", "", text)
+    return re.sub(r"\b(1e-?\d+|[\d.]+) of ", "", text)
