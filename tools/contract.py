@@ -118,14 +118,13 @@ def one_front_door(page):
 
 
 ONE_THREAD = "one-thread"  # the cell that may ask for it: speed alone depends on it
-READERS_OWN = "book/after/audit_your_network.ipynb"  # where a reader's large net may want them all
 
 
 def one_thread(page):
     """The site's numbers come from one thread, and two wait for each other on a busy machine."""
     ids = [cell.get("id") for cell in page.cells]
     asks = any("import torch" in cell.source for _, cell in page.code())
-    if asks and ONE_THREAD not in ids and page.name != READERS_OWN:
+    if asks and ONE_THREAD not in ids:
         yield f"{page.name} needs the cell {ONE_THREAD!r} after its imports: a slider would wait."
 
 
