@@ -118,7 +118,14 @@ STEPS = {  # by name: a step of the parameters a, b and the input x, and their s
         lambda a, b, x: F.batch_norm(x, None, None, a, b, True), (3,), (3,), (4, 3),
     ),
     "a matrix read entry by entry, too": (
-        lambda a, b, x: x @ a @ b + ((x @ a)[:, :, None] * b).sum(1), (3, 2), (2, 2), (4, 3),
+        lambda a, b, x: (h := x @ a) @ b + (h[:, :, None] * b).sum(1), (3, 2), (2, 2), (4, 3),
+    ),
+    "a matrix read row by row, too": (
+        lambda a, b, x: (h := x @ a) @ b + h[:, :1] * b[:1] + h[:, 1:] * b[1:],
+        (3, 2), (2, 2), (4, 3),
+    ),
+    "rows by themselves, then together": (
+        lambda a, b, x: torch.cat([a[:1], a[2:], a[1:]]) * b, (3, 2), (2,), (1,),
     ),
     "entries by themselves, then together": (
         lambda a, b, x: torch.cat([a[:1], a[2:], a[1:], b[2:], b[:1], b[:2]]), (3,), (3,), (1,),
@@ -132,6 +139,13 @@ STEPS = {  # by name: a step of the parameters a, b and the input x, and their s
     ),
     "zeros copied into the input": (
         lambda a, b, x: (zero_at_the_left(x) + a) * b, (2, 3), (3,), (2, 3),
+    ),
+    "zeros and ones that were tossed": (
+        lambda a, b, x: (torch.bernoulli(torch.full((2, 3), 0.5)) + a) * b, (2, 3), (3,), (1,),
+    ),
+    "whole numbers added": (lambda a, b, x: (torch.arange(3) + a) * b, (2, 3), (3,), (1,)),
+    "larger than minus infinity": (
+        lambda a, b, x: torch.maximum(a, torch.full((3,), -torch.inf)) * b, (2, 3), (3,), (1,),
     ),
     "zeros of the input's shape": (
         lambda a, b, x: (torch.zeros_like(x) + a) * b, (2, 3), (3,), (2, 3),

@@ -195,5 +195,4 @@ def _written(func, args, kwargs) -> list[Tensor]:
 
 
 def _constant(t: Tensor) -> Tensor:
-    zero = (t == 0) | (t.abs() == float("inf")) if t.is_floating_point() else t != t
-    return torch.where(zero, ZERO, 0)
+    return torch.where((t == 0) | t.isinf(), ZERO, 0)
