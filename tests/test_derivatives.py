@@ -169,6 +169,11 @@ def test_a_loss_linear_in_theta_is_believed():
     assert gradient(lambda p: 2 * p["w"].sum(), {"w": normal(4)}).tolist() == [2, 2, 2, 2]
 
 
+def test_a_loss_linear_in_several_blocks_has_no_curvature():
+    params = {"a": normal(3), "b": normal(2, seed=1)}
+    assert not dense_hessian(lambda p: p["a"].sum() - p["b"].sum(), params).any()
+
+
 def test_a_block_without_effect_or_without_curvature_is_believed_when_it_is_true():
     params = {"a": normal(3), "b": normal(2, seed=1), "c": normal(2, seed=2)}
     H = dense_hessian(lambda p: p["a"].pow(2).sum() + p["b"].sum(), params)
@@ -200,13 +205,27 @@ def test_a_net_that_is_sure_of_every_answer_is_believed(size, dtype, alone):
     assert torch.isfinite(gradient((lambda p: loss(p)) if alone else loss, params)).all()
 
 
+class Single(nn.Module):
+    def forward(self, z):
+        if z.dtype != torch.float32:
+            raise RuntimeError("float32 only")
+        return z + (z.sign() - z).detach()
+
+
+def test_a_lie_is_found_out_in_a_net_that_is_sure_and_knows_one_precision_only():
+    loss, params = sure(Single(), 300, torch.float32)
+    with pytest.raises(ValueError, match="got a first derivative that differences contradict"):
+        gradient(loss, params)
+
+
 class Lies(nn.Module):
     def forward(self, z):
         return Wrong.apply(z)
 
 
-def test_a_lie_is_found_out_in_a_net_that_is_sure_of_every_answer_too():
-    loss, params = sure(Lies(), 10_000, torch.float64)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_a_lie_is_found_out_in_a_net_that_is_sure_of_every_answer_too(dtype):
+    loss, params = sure(Lies(), 10_000, dtype)
     with pytest.raises(ValueError, match="got a second derivative that differences contradict"):
         gradient(loss, params)
 
@@ -249,6 +268,16 @@ def test_a_module_is_tried_once_and_the_books_own_nets_never(monkeypatch):
     own = {"theta1": normal(3, 2), "theta2": normal(2, 1)}
     dense_hessian(squared_error(relu_net, normal(6, 3), normal(6, 1)), own)
     assert tried == [1]
+
+
+def test_a_module_is_tried_on_a_few_examples():
+    sizes, X = [], normal(50, 3)
+    f, params = functional(After(lambda z: sizes.append(len(z)) or z.tanh()))
+    loss = squared_error(f, X, normal(50, 2, seed=1))
+    f(params, X)  # its first call is another trial
+    sizes.clear()
+    gradient(loss, params)
+    assert sizes.count(50) == 1 and 0 < min(sizes) < 10
 
 
 def test_a_step_without_a_second_derivative_is_named_in_one_sentence():
