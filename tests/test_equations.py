@@ -186,7 +186,7 @@ def test_a_label_without_a_factor_says_which_step_left_it_none():
     causes = group.causes()
     assert {k: causes[k] for k in (a, b, c)} == {
         a: ("tanh", "1"),
-        b: ("tanh", "1"),
+        b: ("add", "2"),
         c: ("sub", "4"),
     }
     assert d not in causes and group.dim == 1

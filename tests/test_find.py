@@ -125,7 +125,9 @@ def test_a_chain_of_layers_is_rescaled_as_the_paper_does(up, down):
     assert all(torch.allclose(ours[name], theirs[name], rtol=1e-14, atol=0) for name in params)
 
 
-AGAIN = "divides every factor out again"
+INEXACT = "divides a factor out, but not exactly: its eps = 1e-05 is not multiplied"
+NUMBER = "joins it with a number that is not multiplied, such as an eps"
+BRANCH = "joins it with a branch that is not multiplied"
 
 
 @pytest.mark.parametrize(
@@ -153,16 +155,23 @@ def test_a_refusal_says_what_is_in_the_way_and_is_right(name, up, reason):
 @pytest.mark.parametrize(
     ("step", "reason"),
     [
-        (lambda m, h: h + 1, "add joins it with a branch that is not multiplied"),
+        (lambda m, h: h + 1, f"add {NUMBER}"),
+        (lambda m, h: h + torch.ones(6), f"add {NUMBER}"),
+        (lambda m, h: 1 - h, f"rsub {NUMBER}"),
+        (lambda m, h: h + (h > 0), f"add {BRANCH}"),
+        (lambda m, h: h / (h.norm(dim=1, keepdim=True) + 1e-8), f"add {NUMBER}"),
+        (lambda m, h: F.rms_norm(h, (6,), eps=1e-6), f"add {NUMBER}"),
+        (lambda m, h: F.normalize(h), "clamp_min bounds it by a number that is not multiplied"),
         (lambda m, h: torch.softmax(h, 1), "softmax bends a factor"),
         (lambda m, h: F.scaled_dot_product_attention(h, h, h), "softmax bends a factor"),
         (lambda m, h: h.clamp(min=0.1), "clamp bends a factor"),
         (lambda m, h: h.sign() * h.cummin(1).values, "cummin has no rule here"),
         (lambda m, h: h * float(h.sum()), "local_scalar_dense has no rule here"),
-        (lambda m, h: h - 1, "sub joins it with a branch that is not multiplied"),
-        (lambda m, h: F.layer_norm(h, (6,)), f"layer norm {AGAIN}"),
-        (lambda m, h: F.group_norm(h, 2), f"group norm {AGAIN}"),
-        (lambda m, h: F.batch_norm(h, None, None, None, None, True), f"batch norm {AGAIN}"),
+        (lambda m, h: h - 1, f"sub {NUMBER}"),
+        (lambda m, h: F.layer_norm(h, (6,)), f"layer norm {INEXACT}"),
+        (lambda m, h: F.group_norm(h, 2), f"group norm {INEXACT}"),
+        (lambda m, h: F.batch_norm(h, None, None, None, None, True), f"batch norm {INEXACT}"),
+        (lambda m, h: F.instance_norm(h[None])[0], f"normalization {INEXACT}"),
         (lambda m, h: torch.where(h > 0.5, h, 0 * h), "gt ties it to what is not multiplied"),
     ],
 )
@@ -198,7 +207,16 @@ def test_a_step_that_bends_a_factor_bends_it_and_says_so(name):
     step, z = BENDING[name], torch.linspace(-3, 3, 6)
     assert not torch.allclose(step(2 * z), 2 * step(z), equal_nan=True)
     module, x = through(lambda _, h: step(h))
-    assert refused(module, x)["up"] == f"{name} bends a factor: phi(cz) is not c phi(z)"
+    bends = f"{name} bends a factor: phi(cz) is not c phi(z)"
+    bounds = "clamp_min bounds it by a number that is not multiplied, as max(norm, eps)"
+    assert refused(module, x)["up"] == (bounds if name == "clamp_min" else bends)
+
+
+def test_the_reason_of_a_bias_is_that_of_the_sum_with_it():
+    for module, x in ((nn.Linear(2, 2), torch.ones(3, 2)), (nn.Conv1d(1, 2, 2), torch.ones(1, 4))):
+        said = refused(module, x)
+        assert said["bias"] == said["weight"]
+        assert said["bias"].startswith("its factor would reach the prediction")
 
 
 class Shift(nn.Module):
@@ -209,12 +227,86 @@ class Shift(nn.Module):
 def test_a_reason_names_the_layer_in_which_the_step_stands():
     module = nn.Sequential(nn.Linear(4, 6), nn.Sequential(nn.ReLU(), Shift()), nn.Linear(6, 3))
     said = refused(module, torch.randn(5, 4))["0"]
-    assert said == "add at 1.1 joins it with a branch that is not multiplied"
+    assert said == f"add at 1.1 {NUMBER}"
+
+
+class Stream(nn.Module):
+    """A residual stream with two branches, each of them behind a normalization of its own."""
+
+    def __init__(self, norm):
+        super().__init__()
+        branch = lambda: nn.Sequential(norm(), nn.Linear(4, 5), nn.GELU(), nn.Linear(5, 4))  # noqa: E731
+        self.e, self.a, self.b, self.n, self.o = nn.Linear(3, 4), branch(), branch(), norm(), None
+
+    def forward(self, x):
+        h = self.e(x)
+        h = h + self.a(h)
+        h = h + self.b(h)
+        return self.n(h)
+
+
+@pytest.mark.parametrize("norm", [lambda: nn.LayerNorm(4), lambda: nn.RMSNorm(4, eps=1e-6)])
+def test_a_reason_names_no_place_that_the_factor_does_not_reach(norm):
+    said = refused(Stream(norm), torch.randn(2, 3))
+    assert said["a.3"] == said["b.3"] == f"add {BRANCH}"
+    assert " at a.0 " in said["e"]
+
+
+def test_a_sum_over_layers_does_not_hand_on_what_was_asked_of_one_before():
+    def run(m, x):
+        a, b = m.up(x), m.other(x)
+        return b.tanh(), torch.cat([a, b], 1).sum(1)
+
+    module, x = through(torch.relu)
+    module.other, module.forward = nn.Linear(4, 6).double(), lambda x: run(module, x)
+    said = refused(module, x)
+    assert said["other"].startswith("tanh bends a factor")
+    assert said["up"] == "sum ties it to what is not multiplied"
 
 
 def test_what_batch_norm_divides_out_in_training_mode():
     module, x, _ = built("convolutional")
-    assert AGAIN in refused(module.train(), x)["0"]
+    assert refused(module.train(), x)["0"] == f"batch norm at 1 {INEXACT}"
+
+
+def test_an_instance_norm_is_not_called_a_batch_norm():
+    norm = nn.InstanceNorm2d(2, track_running_stats=True)
+    module, x = nn.Sequential(nn.Conv2d(1, 2, 3), norm, nn.ReLU()), torch.randn(2, 1, 5, 5)
+    assert refused(module, x)["0"] == f"normalization at 1 {INEXACT}"
+    assert refused(module.eval(), x)["0"].startswith("normalization at 1 subtracts a stored mean")
+
+
+class Experts(nn.Module):
+    """One expert for some rows and none for the others, written down in three ways."""
+
+    def __init__(self, write):
+        super().__init__()
+        self.e, self.o, self.write = nn.Linear(3, 4), nn.Linear(4, 2), write
+
+    def forward(self, x):
+        out, rows = torch.zeros(len(x), 4, dtype=x.dtype), x[:, 0] > 0
+        return self.o(self.write(out, rows, self.e(x[rows])))
+
+
+def put(out, rows, z):
+    out[rows] = z
+    return out
+
+
+def add_to(out, rows, z):
+    out[rows] += z
+    return out
+
+
+@pytest.mark.parametrize(
+    "write", [put, add_to, lambda out, rows, z: out.index_add(0, rows.nonzero()[:, 0], z)]
+)
+def test_an_expert_that_is_written_through_a_mask_is_rescalable(write):
+    module = Experts(write).double()
+    x = torch.tensor([[1.0, 2, 3], [-1, 2, 3], [2, 0, 1], [0.5, 1, -1]], dtype=torch.float64)
+    (symmetry,) = find_symmetries(module, x).found
+    assert (symmetry.up, symmetry.downs, symmetry.units) == ("e", ("o",), 4)
+    assert off(module, rescale(module, {"e": torch.rand(4) + 0.5}, x), x) < 1e-13
 
 
 def test_a_layer_that_is_only_divided_says_by_whose_factor():

@@ -21,6 +21,18 @@ def zero_at_the_left(x):
     return x
 
 
+def written(x, index, v):
+    x = x.clone()
+    x[index] = v
+    return x
+
+
+def raised(x, index, v):
+    x = x.clone()
+    x[index] += v
+    return x
+
+
 STEPS = {  # by name: a step of the parameters a, b and the input x, and their shapes
     "relu": (lambda a, b, x: torch.relu(a) + 0 * b, (2, 3), (2, 3), (1,)),
     "leaky relu of a product": (lambda a, b, x: F.leaky_relu(x @ a) @ b, (3, 2), (2, 3), (4, 3)),
@@ -50,6 +62,9 @@ STEPS = {  # by name: a step of the parameters a, b and the input x, and their s
     "one over a root": (lambda a, b, x: a.abs().rsqrt() + b, (2, 3), (2, 3), (1,)),
     "one over": (lambda a, b, x: a.reciprocal() + b, (2, 3), (2, 3), (1,)),
     "a cube beside": (lambda a, b, x: a.pow(3) + b, (2, 3), (2, 3), (1,)),
+    "zeros to the power of nought": (
+        lambda a, b, x: ((0 * x) ** 0 + a) * b, (2, 3), (3,), (2, 3),
+    ),
     "to three halves": (lambda a, b, x: a.abs().pow(1.5) + b, (2, 3), (2, 3), (1,)),
     "summed": (lambda a, b, x: a.sum(0) + b, (2, 3), (3,), (1,)),
     "mean kept": (lambda a, b, x: a.mean(1, keepdim=True) + b, (2, 3), (2, 1), (1,)),
@@ -82,6 +97,37 @@ STEPS = {  # by name: a step of the parameters a, b and the input x, and their s
     "selected": (lambda a, b, x: a.index_select(1, I) + b, (2, 3), (2, 3), (1,)),
     "added at places": (lambda a, b, x: a.index_add(0, I, b), (3, 2), (3, 2), (1,)),
     "scattered": (lambda a, b, x: a.scatter_add(0, I[None], b), (3, 3), (1, 3), (1,)),
+    "rows masked by the input": (lambda a, b, x: a[x > 0].sum(0) + b, (4, 2), (2,), (4,)),
+    "columns masked by the input": (lambda a, b, x: a[:, x > 0].sum(1) + b, (2, 4), (2,), (4,)),
+    "written at places": (lambda a, b, x: written(a, I, b), (4, 2), (3, 2), (1,)),
+    "written at places with a gap between": (
+        lambda a, b, x: written(a, (I, slice(None), I), b), (3, 2, 3), (3, 2), (1,),
+    ),
+    "written at rows of the input's choice": (
+        lambda a, b, x: written(a, x > 0, b), (4, 2), (2,), (4,),
+    ),
+    "written at columns of the input's choice": (
+        lambda a, b, x: written(a, (slice(None), x > 0), b), (2, 4), (2, 1), (4,),
+    ),
+    "written at entries of the input's choice": (
+        lambda a, b, x: written(a, x > 0, b), (2, 3), (1,), (2, 3),
+    ),
+    "put into zeros where the input says": (
+        lambda a, b, x: written(torch.zeros(4, 2).to(x), m := x[:, 0] > 0, x[m] @ a + b),
+        (3, 2), (2,), (4, 3),
+    ),
+    "added to zeros where the input says": (
+        lambda a, b, x: raised(torch.zeros(4, 2).to(x), m := x[:, 0] > 0, x[m] @ a + b),
+        (3, 2), (2,), (4, 3),
+    ),
+    "added twice at one place": (
+        lambda a, b, x: torch.index_put(a, (0 * I,), b, accumulate=True), (2, 2), (3, 2), (1,),
+    ),
+    "zeros added last at one place": (
+        lambda a, b, x: torch.index_put(
+            a, (0 * I,), torch.cat([b, torch.zeros(1, 2)]), accumulate=True
+        ), (1, 2), (2, 2), (1,),
+    ),
     "looked up": (lambda a, b, x: F.embedding((x > 0).long(), a) + b, (2, 3), (3,), (4,)),
     "a matrix and a vector": (lambda a, b, x: a @ b, (2, 3), (3,), (1,)),
     "two matrices": (lambda a, b, x: x @ a @ b, (3, 2), (2, 2), (4, 3)),
@@ -112,6 +158,13 @@ STEPS = {  # by name: a step of the parameters a, b and the input x, and their s
     "a gain and a bias": (lambda a, b, x: F.layer_norm(x, (3,), a, b), (3,), (3,), (4, 3)),
     "a normalized factor": (
         lambda a, b, x: F.layer_norm(x @ a, (3,), eps=0) + b, (3, 3), (3,), (4, 3),
+    ),
+    "a normalized factor of each group": (
+        lambda a, b, x: F.group_norm(x @ a, 2, eps=0.0) + b, (3, 6), (6,), (5, 3),
+    ),
+    "a normalized factor of each channel": (
+        lambda a, b, x: F.instance_norm((x @ a).mT[None], eps=0.0)[0].mT + b,
+        (3, 3), (3,), (5, 3),
     ),
     "groups with a gain": (lambda a, b, x: F.group_norm(x, 1, a, b), (3,), (3,), (4, 3, 2)),
     "a batch with a gain": (
@@ -173,6 +226,8 @@ ALIKE = {  # channels, or rows, keep a factor each, but their places are asked t
     "stretched": 2,
     "added at places": 2,
     "scattered": 3,
+    "added twice at one place": 2,
+    "written at columns of the input's choice": 1,
 }
 
 

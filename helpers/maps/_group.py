@@ -51,26 +51,24 @@ class Equations:
         self.n += math.prod(shape)
         return torch.arange(self.n - math.prod(shape), self.n).reshape(shape)
 
-    def equal(self, a: Tensor, b: Tensor) -> None:
-        """Ask for u_a = u_b, entry by entry."""
+    def equal(self, a: Tensor, b: Tensor, on=False) -> None:
+        """Ask for u_a = u_b, entry by entry; `on`: what comes of a goes on under the name of b."""
         a, b = torch.broadcast_tensors(a, b)
         differ = (a != b) & (a != ZERO) & (b != ZERO)
         if bool(differ.any()):
             code = torch.unique(a[differ] * 2**31 + b[differ])
-            self.pairs.append((code // 2**31, code % 2**31, self.why))
+            self.pairs.append((code // 2**31, code % 2**31, self.why, on))
 
-    def join(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return the one label that both have, entry by entry, and ask for it."""
-        self.equal(a, b)
+    def join(self, a: Tensor, b: Tensor, on=False) -> Tensor:
+        """Return the one label that both have, entry by entry, and ask for it; `on`: as above."""
+        self.equal(b, a, on)
         return torch.where(a == ZERO, b, a)
 
     def alike(self, u: Tensor, dims: int | Sequence[int] | None = None, keepdim=False) -> Tensor:
         """Return the one label along `dims` (None or []: everywhere), and ask for it."""
-        if not u.ndim:
-            return u
         dims = [dims] if isinstance(dims, int) else list(dims or range(u.ndim))
         one = u.amax(dims, keepdim=True) if u.numel() else u.sum(dims, keepdim=True) + ZERO
-        self.equal(u, one)
+        self.equal(u, one, True)
         return one if keepdim else one.squeeze(dims)
 
     def combined(self, c, u: Tensor, d=0, v: Tensor | int = 0) -> Tensor:
@@ -96,8 +94,7 @@ class Group:
     def __init__(self, equations: Equations, parts: Mapping[str, list[Part]]):
         self.parts, self._equations = parts, equations
         ends = [np.concatenate([[0], *(pair[k] for pair in equations.pairs)]) for k in (0, 1)]
-        self._graph = coo_matrix((np.ones(len(ends[0])), ends), [equations.n] * 2).tocsr()
-        _, part = connected_components(self._graph, directed=False)
+        _, part = connected_components(coo_matrix((np.ones(len(ends[0])), ends), [equations.n] * 2))
         self._root = torch.as_tensor(np.unique(part, return_index=True)[1][part])  # 0: no factor
         self._dependent, self._tied = _eliminate(self._rows())
         self._dependent[0], self.kinds, self._scales = {}, [], {}
@@ -124,27 +121,30 @@ class Group:
         return out
 
     def causes(self) -> dict[int, tuple[str, str]]:
-        """Return the step that leaves a label no factor, for each that has none."""
-        causes, pairs = {}, reversed(self._equations.pairs)
-        direct = {k: why for a, b, why in pairs for k in (a + b)[a * b == 0].tolist()}
-        order, before = breadth_first_order(self._graph, 0, directed=False)
-        for k in order[1:].tolist():
-            causes[k] = causes[int(before[k])] if before[k] else direct[k]
-        tied = ((k, self._tied[r]) for k, r in enumerate(self._root.tolist()) if r in self._tied)
-        return causes | {k: causes.get(why, why) for k, why in tied}
+        """Return, for each label without a factor, the step that ties it to one; nearest first."""
+        edges, causes, time = {(0, 0): None}, {}, {}
+        for t, (a, b, *how) in reversed([*enumerate(self._equations.pairs)]):
+            edges |= dict.fromkeys(zip(a.tolist(), b.tolist()), (t, *how))
+        for k in {k for _, names, _ in self._equations.lines for k in names.flatten().tolist()}:
+            if why := self._tied.get(int(self._root[k])):
+                edges[0, k] = math.inf, why, False
+        graph = coo_matrix((np.ones(len(edges)), np.array([*edges]).T), [len(self._root)] * 2)
+        order, before = breadth_first_order(graph, 0, directed=False)
+        for k, b in zip(order[1:].tolist(), before[order[1:]].tolist()):
+            time[k], why, on = edges.get((k, b)) or (*edges[b, k][:2], False)
+            causes[k] = causes[b] if on and b and time[b] > time[k] else why
+        return {k: causes.get(why, why) for k, why in causes.items()}
 
     def _value(self, k: int, minus: int = 0) -> dict[int, Fraction]:
         """Return u_k − u_minus (roots) in terms of the free unknowns: {unknown: coefficient}."""
         return _put_in({k: 1, minus: -1} if k != minus else {}, self._dependent)
 
     def _rows(self) -> Iterable[tuple[dict, tuple]]:
-        for coefficients, names, why in self._equations.lines:
+        for powers, names, why in self._equations.lines:
             last = names.flip(0).flatten()
             fixed = last[(last > 0) & (self._root[last] == 0)][:1].tolist()
             for column in self._root[names].unique(dim=1).T.tolist():
-                row = {k: 0 for k in column if k}
-                for c, k in zip(coefficients, column):
-                    row |= {k: row[k] + c} if k else {}
+                row = {k: sum(c for c, j in zip(powers, column) if j == k) for k in column if k}
                 yield row, (fixed or [why])[0]
 
     def _moved(self, parts: list[Part]) -> dict[int, tuple[set[Fraction], int]]:

@@ -19,7 +19,6 @@ from helpers.maps._group import ZERO, Equations, Part
 from helpers.nets._called import dense, tensors
 from helpers.nets._params import Params
 
-ALWAYS = {"constant_pad_nd", "cat", "stack", "copy"}  # may bring ZERO
 SHAPED = re.compile("^new_|_like$")  # reads a tensor's shape alone
 NONE = torch.tensor(0)
 
@@ -47,8 +46,9 @@ class Labels(Equations, TorchDispatchMode):
         if torch.Tag.inplace_view in func.tags:  # transpose_: only the strides change
             return out
         self.func, self.name = func, func.overloadpacket.__name__.removesuffix("_")
-        self.why = (self.name, self.layers[-1])
         read = [] if SHAPED.search(self.name) else tensors((args, kwargs))
+        alone = ": number" * (sum(map(self.depends, read)) < 2)  # nothing beside it moves
+        self.why = (self.name + alone, self.layers[-1])
         given, written = tensors(out), _written(func, args, kwargs)
         self.kept += map(dense, read + given)
         self.varies |= {_key(t) for t in given + written if any(map(self.depends, read))}
@@ -68,7 +68,8 @@ class Labels(Equations, TorchDispatchMode):
         extra = [t for t in written if all(t is not o for o in given)]
         over = self.owned & {*map(_key, written)}  # a weight that forward itself changes
         labels = NotImplemented
-        if self.name not in ALWAYS and not any(self.touched(t) for t in read):
+        zero = ZERO if constant else 0  # what is neither multiplied nor zero needs no rule
+        if not any(self.touched(t, zero) for t in read) and self.name != "constant_pad_nd":
             labels = tuple(_constant(t) if constant else NONE for t in given)
         elif self.name in self.rules and not over and (not extra or "norm" in self.name):
             with suppress(TypeError, RuntimeError):  # arguments that the rule does not fit
@@ -163,12 +164,12 @@ class Labels(Equations, TorchDispatchMode):
         else:
             self.equal(u, NONE)
 
-    def touched(self, t) -> bool:
+    def touched(self, t, zero=ZERO) -> bool:
         """Return whether an entry may be multiplied."""
         if self.is_parameter(t):
             return True
         seen = _view(self.cells[_key(t)], t) if self._fits(t) else self.cells[_key(t)]
-        return bool(((seen != 0) & (seen != ZERO)).any())
+        return bool(((seen != 0) & (seen != zero)).any())
 
     def _fits(self, t) -> bool:
         return self.widths.get(_key(t), t.element_size()) == t.element_size()

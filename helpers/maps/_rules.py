@@ -7,7 +7,6 @@ argument that its rule does not name, asks that nothing it reads is multiplied. 
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
 from functools import reduce
 
@@ -25,14 +24,26 @@ def _cast(s: Labels, x, to: torch.dtype | None):
     return s[x]
 
 
+def _axes(at) -> dict[int, Tensor]:
+    """Return what x[at] chooses by on each axis that it goes along: a mask on several."""
+    each = [i for i in at for _ in range(i.ndim if i is not None and i.dtype == torch.bool else 1)]
+    return {d: i for d, i in enumerate(each) if i is not None}
+
+
 def _picked(s: Labels, x, index):
     """Label x[index]; what weights or input choose from is alike."""
-    chosen = [i is not None and s.depends(i) for i in index]
-    if any(c and i.dtype == torch.bool for c, i in zip(chosen, index)):
-        chosen = [True] * x.ndim
-    dims = [d for d, c in enumerate(chosen) if c]
+    dims = [d for d, i in _axes(index).items() if s.depends(i)]
     u = s.alike(s[x], dims, True).expand(x.shape) if dims else s[x]
     return torch.ops.aten.index(u, index)
+
+
+def _put(s: Labels, x, index, v, add=False):
+    """Label x where v is written or added at x[index]: alike along all axes up to the last one."""
+    axes = _axes(index)
+    if not add and not any(map(s.depends, axes.values())):
+        return torch.ops.aten.index_put(s[x], index, s[v])
+    u, rest = s[v].expand(torch.ops.aten.index(x, index).shape)[None], x.ndim - 1 - max(axes)
+    return s.join(s[x], s.alike(u, range(u.ndim - rest)))
 
 
 def _looked_up(s: Labels, table, *others):
@@ -94,32 +105,28 @@ def _convolved(s: Labels, x, w, b, stride, padding, dilation, transposed, output
     if s.unread(w):
         s.record(w, s.fresh(g, w.shape[unit], *one).movedim(1, unit), u)
     y = _read(s, w, u, [d for d in range(1, w.ndim) if d != unit]).flatten()
-    return (y if b is None else s.join(y, s[b])).reshape(-1, *one[1:])
+    return (y if b is None else s.join(y, s[b], True)).reshape(-1, *one[1:])
 
 
-def _trilinear(s: Labels, a, b, c, *new_and_summed):
-    us = [s[a], s[b], s[c]]
-    for k, new in enumerate(new_and_summed[:3]):
-        for dim in sorted(new):
-            us[k] = us[k].unsqueeze(dim)
-    product = s.combined(1, s.combined(1, us[0], 1, us[1]), 1, us[2])
-    return s.alike(product, new_and_summed[3])
+def _trilinear(s: Labels, *args):
+    u, v, w = (reduce(Tensor.unsqueeze, sorted(new), s[t]) for t, new in zip(args, args[3:6]))
+    return s.alike(s.combined(1, s.combined(1, u, 1, v), 1, w), args[6])
 
 
-def _normed(s: Labels, x, w, b, shape, free=False, why=None):
-    """Label a gain and bias, a layer of their own; what is normalized has no factor, or one."""
-    if free:
-        s.alike(s[x], range(x.ndim - len(shape), x.ndim))
-    else:
-        s.pin(x, why)
+def _normed(s: Labels, u, eps, w, b, shape, stored=False):
+    """Label a gain and bias, a layer of their own; u has a factor only without eps."""
     y = NONE if w is None else s[w].reshape(shape)
-    return y if b is None else s.join(y, s[b].reshape(shape))
+    y = y if b is None else s.join(y, s[b].reshape(shape), True)
+    one = NONE if eps or stored else s.alike(u, range(u.ndim - len(shape), u.ndim), True)
+    s.why = (f"{s.name}: {'stored mean' if stored else f'eps = {eps:g}'}", s.layers[-1])
+    s.equal(u, one)
+    return y
 
 
 def _batch_norm(s: Labels, x, w, b, *args):
-    training = args[2] if len(args) > 4 else len(args) < 4  # after mean and variance, if any
-    why = None if training else "stored mean"
-    return _normed(s, x, w, b, [-1] + [1] * (x.ndim - 2), why=why)
+    stored = not args[2] if len(args) > 4 else len(args) > 3  # after mean and variance, if any
+    s.name = s.name if len(x) > 1 else "normalization"  # of one row: so instance norm comes, too
+    return _normed(s, s[x].transpose(0, 1), args[-1], w, b, [-1] + [1] * (x.ndim - 2), stored)
 
 
 _TABLE = {
@@ -129,28 +136,22 @@ _TABLE = {
     ),
     "constant_pad_nd": lambda s, x, pad, v=0: s.func(s[x], pad, int(s[v])),
     "cat stack": lambda s, ts, dim=0: s.func([s[t] for t in ts], dim),
-    "zero": lambda s, x: torch.tensor(ZERO),
     "sign": lambda s, x: NONE,
     "_to_copy": lambda s, x, dtype=None, **_: _cast(s, x, dtype),
     "copy": lambda s, x, v, *_: _cast(s, v, x.dtype),
-    "fill": lambda s, x, v: s[v],
+    "fill zero": lambda s, x, v=0: s[v],
     "add sub rsub maximum minimum": lambda s, a, b, **_: s.join(s[a], s[b]),
     "gt ge lt le eq ne": lambda s, a, b: 0 * s.join(s[a], s[b]),
     "where": lambda s, _, a, b: s.join(s[a], s[b]),
     "masked_fill": lambda s, x, _, v: s.join(s[x], s[v]),
     "mul": lambda s, a, b: s.combined(1, s[a], 1, s[b]),
     "div": lambda s, a, b: s.combined(1, s[a], -1, s[b]),
-    "square": lambda s, x: s.combined(2, s[x]),
     "sqrt": lambda s, x: s.combined(Fraction(1, 2), s[x]),
     "rsqrt": lambda s, x: s.combined(Fraction(-1, 2), s[x]),
     "reciprocal": lambda s, x: s.combined(-1, s[x]),
-    "pow": lambda s, x, p: (  # of numbers only: a Fraction takes no tensor
-        s.combined(q, s[x]) if (q := Fraction(p)) and q.denominator < 3 else NotImplemented
-    ),
+    "pow": lambda s, x, p: s.combined(Fraction(p), s[x]) if p and not 2 * p % 1 else NotImplemented,
     "sum mean amax amin max min": lambda s, x, dim=None, keep=False, **_: s.alike(s[x], dim, keep),
-    "norm linalg_vector_norm": lambda s, x, p=2, dim=None, keep=False, **_: (
-        s.alike(s[x], dim, keep) if p else NotImplemented
-    ),
+    "norm linalg_vector_norm": lambda s, x, p=2, d=None, k=0, **_: bool(p) * s.alike(s[x], d, k),
     "std": lambda s, x, dim=None, *, keepdim=False, **_: s.alike(s[x], dim, keepdim),
     "var": lambda s, x, dim=None, *, keepdim=False, **_: s.combined(2, s.alike(s[x], dim, keepdim)),
     "argmax argmin": lambda s, x, dim=None, keep=False: 0 * s.alike(s[x], dim, keep),
@@ -164,37 +165,36 @@ _TABLE = {
     "avg_pool{0} adaptive_avg_pool{0} _adaptive_avg_pool{0} adaptive_max_pool{0} max_pool{0} "
     "max_pool{0}_with_indices reflection_pad{0} replication_pad{0} upsample_nearest{0} "
     "_upsample_nearest_exact{0} upsample_linear{0} upsample_bilinear{0} upsample_bicubic{0} "
-    "upsample_trilinear{0}": lambda s, x, *_, **__: (  # channels keep theirs, places are alike
-        s.alike(s[x], range(x.ndim - int(re.sub(r"\D", "", s.name)), x.ndim), True)
+    "upsample_trilinear{0}": lambda s, x, *_, **__: (  # along as many axes as its name says
+        s.alike(s[x], range(x.ndim - int(min(s.name)), x.ndim), True)
     ),
     "addcmul": lambda s, c, a, b, **_: s.join(s[c], s.combined(1, s[a], 1, s[b])),
     "lerp": lambda s, a, b, w: s.equal(s[w], NONE) or s.join(s[a], s[b]),
     "gather": lambda s, x, dim, i, **_: s.func(s.alike(s[x], dim, True).expand(x.shape), dim, i),
     "index": _picked,
+    "index_put": _put,
     "index_select": lambda s, x, dim, i: _picked(s, x, [None] * (dim % x.ndim) + [i]),
-    "index_add scatter scatter_add": lambda s, x, dim, _, v, *, alpha=1: s.join(
-        s[x], s.alike(s[v], dim, True)
-    ).expand(x.shape),
+    "index_add": lambda s, x, dim, _, v, alpha=1: s.join(s[x], s.alike(s[v], dim, True)),
+    "scatter scatter_add": lambda s, x, dim, _, v: s.join(s[x], s.alike(s[v], dim, True)),
     "embedding _embedding_bag_forward_only _embedding_bag": _looked_up,
     "mm": _matrices,
     "bmm": _batched,
     "mv": lambda s, a, b: _matrices(s, a, b[:, None])[:, 0],
     "dot vdot": lambda s, a, b: _matrices(s, a[None], b[:, None])[0, 0],
-    "addmm": lambda s, c, a, b, **_: s.join(_matrices(s, a, b), s[c]),
-    "baddbmm": lambda s, c, a, b, beta=1, **_: s.join(_batched(s, a, b), s[c if beta else 0]),
+    "addmm": lambda s, c, a, b, **_: s.join(_matrices(s, a, b), s[c], True),
+    "baddbmm": lambda s, c, a, b, beta=1, **_: s.join(_batched(s, a, b), s[c if beta else 0], True),
     "convolution": _convolved,
     "_trilinear": _trilinear,
     "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training": _batch_norm,
-    "native_group_norm": lambda s, x, w, b, *_: _normed(s, x, w, b, [-1] + [1] * (x.ndim - 2)),
-    "native_layer_norm": lambda s, x, shape, w, b, floor: _normed(s, x, w, b, shape, floor == 0),
-    "_fused_rms_norm": lambda s, x, shape, w, floor: _normed(s, x, w, None, shape, floor == 0),
+    "native_group_norm": lambda s, x, w, b, n, c, places, g, eps: _normed(
+        s, s[x].unflatten(1, (g, -1)), eps, w, b, [-1] + [1] * (x.ndim - 2)
+    ),
+    "native_layer_norm": lambda s, x, shape, w, b, eps: _normed(s, s[x], eps, w, b, shape),
+    "_fused_rms_norm": lambda s, x, shape, w, eps: _normed(s, s[x], eps, w, None, shape),
     "_weight_norm_interface": lambda s, v, g, dim=0: (
         (s[g].expand(v.shape), s.alike(s[v], [d for d in range(v.ndim) if d != dim], True))
     ),
 }
-RULES = {
-    name.format(places): rule
-    for names, rule in _TABLE.items()
-    for name in names.split()
-    for places in ("1d", "2d", "3d")
-}
+RULES = {}
+for names, rule in _TABLE.items():
+    RULES |= {name.format(d): rule for name in names.split() for d in ("1d", "2d", "3d")}

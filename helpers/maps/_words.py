@@ -11,19 +11,26 @@ from helpers.maps._group import Group, Kind
 from helpers.maps._rules import RULES
 from helpers.nets._params import Params
 
-WHY = {  # what an operation does that leaves no factor
-    "output": "its factor would reach the prediction, and nothing is left to undo it",
-    "stored mean": "batch norm{} subtracts a stored mean, which is not multiplied",
-    "shared memory": "it shares its memory with another parameter, and who writes one writes both",
-    "another way": "the forward{} reaches it by another way than its name",
-    "written over": "the forward{} changes it in place, as max_norm does",
-    "add": "add{} joins it with a branch that is not multiplied",
-    "sub": "sub{} joins it with a branch that is not multiplied",
-}
 BENT = {
     *("softmax", "log_softmax", "gelu", "silu", "tanh", "sigmoid", "exp", "log", "softplus", "elu"),
     *("mish", "erf", "sin", "cos", "log_sigmoid_forward", "hardswish", "hardsigmoid", "hardtanh"),
     *("div", "clamp", "clamp_min", "clamp_max", "pow"),
+}
+SUMS = ("add", "sub", "rsub")
+WHY = {  # what an operation does that leaves no factor
+    **dict.fromkeys(BENT, "{op}{at} bends a factor: phi(cz) is not c phi(z)"),
+    **dict.fromkeys(SUMS, "{op}{at} joins it with a branch that is not multiplied"),
+    **dict.fromkeys(
+        (f"{op}: number" for op in SUMS),
+        "{op}{at} joins it with a number that is not multiplied, such as an eps",
+    ),
+    "clamp_min: number": "{op}{at} bounds it by a number that is not multiplied, as max(norm, eps)",
+    "eps": "{op}{at} divides a factor out, but not exactly: its {detail} is not multiplied",
+    "stored mean": "{op}{at} subtracts a stored mean, which is not multiplied",
+    "output": "its factor would reach the prediction, and nothing is left to undo it",
+    "shared memory": "it shares its memory with another parameter, and who writes one writes both",
+    "another way": "the forward{at} reaches it by another way than its name",
+    "written over": "the forward{at} changes it in place, as max_norm does",
 }
 
 
@@ -69,23 +76,25 @@ def _entries(name: str, moved: Tensor) -> str:
 def refusals(group: Group, faults: dict[int, str], ups: set[str]) -> Iterator[tuple[str, str]]:
     """Yield each layer that has parameters and is not in `ups`, once, with the reason."""
     causes, seen = group.causes(), set(ups)
+    far = {k: n for n, k in enumerate(causes)}
     for name, parts in group.parts.items():
         if (layer := layer_of(name)) not in seen:
             seen.add(layer)
-            labels = [k for part in parts for k in part.plus.flatten().tolist()]
-            cause = next((causes[k] for k in labels if k in causes), None)
+            labels = {k for part in parts for k in part.plus.unique().tolist()} & far.keys()
+            cause = causes[min(labels, key=far.get)] if labels else None
             yield layer, _sentence(*cause) if cause else _otherwise(group, name, faults)
 
 
 def _sentence(op: str, layer: str) -> str:
-    at = f" at {layer}" if layer else ""
+    op, _, detail = op.partition(": ")
     name = op.strip("_").removeprefix("safe_")
-    if norm := re.search("(batch|layer|group|rms)_norm", name):
-        return f"{norm[1]} norm{at} divides every factor out again, so nothing later can undo it"
-    if name in BENT:
-        return f"{name}{at} bends a factor: phi(cz) is not c phi(z)"
-    otherwise = "{} ties it to what is not multiplied" if op in RULES else "{} has no rule here"
-    return WHY.get(name, f"{name}{otherwise}").format(at)
+    key = detail.partition(" = ")[0]
+    norm = re.search("(batch|layer|group|rms)_norm", name)
+    otherwise = "{op}{at} ties it to what is not multiplied"
+    otherwise = otherwise if op in RULES else "{op}{at} has no rule here"
+    why = next((WHY[k] for k in (f"{name}: {key}", key, name) if k in WHY), otherwise)
+    at = f" at {layer}" if layer else ""
+    return why.format(op=f"{norm[1]} norm" if norm else name, at=at, detail=detail)
 
 
 def _otherwise(group: Group, name: str, faults: dict[int, str]) -> str:
