@@ -69,6 +69,7 @@ GROUPS = {
     "sweep._reduced_basis": (),
     "sweep._greedy": (),
     "sweep._sweep": ("Sweep", "curvature_sweep", "spectrum_sweep"),
+    "sweep._asked": (),
     "sweep._audit": (),
     # figures, knobs, exercises, in every host; no torch from here on
     "live._settings": (),

@@ -32,7 +32,7 @@ from helpers import (
 )
 from helpers.measures import _graph
 from helpers.measures import _products as products
-from helpers.measures._curvature import diagonal, first_guess
+from helpers.measures._curvature import diagonal, first_guess, group_forms
 
 
 def forward_over_reverse(case):
@@ -305,6 +305,22 @@ def test_the_diagonal_is_that_of_the_matrix_and_two_samples_are_enough_for_a_tra
     guess, total = diagonal(case.loss, case.params, 2, torch.Generator().manual_seed(0))
     assert float(guess.sum()) == pytest.approx(total.value, rel=1e-12)
     assert total == trace(case.loss, case.params, samples=2)
+
+
+def test_a_form_for_each_group_has_the_mean_of_its_share_of_the_diagonal():
+    case = build([3, 4, 2], 0)
+    H = dense_hessian(case.loss, case.params)
+    of = (torch.arange(len(H)) >= len(H) // 2).long()
+    dice = torch.Generator().manual_seed(0)
+    forms = group_forms(case.loss, case.params, of, 400, dice)
+    for group in (0, 1):
+        block = H[of == group][:, of == group]
+        spread = float((2 * (block - block.diag().diag()).square().sum()).sqrt())  # Hutchinson's
+        assert float(forms[:, group].std()) == pytest.approx(spread, rel=0.2)
+        off = float(forms[:, group].mean() - block.trace())
+        assert abs(off) < 4 * spread / 20
+    one = group_forms(case.loss, case.params, torch.arange(len(H)), 2, dice)
+    assert torch.allclose(one, H.diagonal().expand_as(one))  # a group of one entry has no noise
 
 
 def test_one_sample_is_refused():

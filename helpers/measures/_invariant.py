@@ -125,15 +125,16 @@ def relative_flatness(loss: LossFn, params: Params, name: str = "theta1") -> flo
 def fisher_rao_norm(f: Net, params: Params, X: Tensor) -> float:
     """Return θᵀFθ = mean_i ‖∂f(θ, x_i)/∂θ · θ‖², with F the Fisher matrix of a unit Gaussian.
 
-    In a net of K layers without biases it is K² mean ‖f‖², by Euler's theorem: a function of f
-    alone. Liang and others, AISTATS 2019. Cost: about three passes.
+    That Fisher matrix, whatever the loss; the norm is over all outputs of a row, a token's and a
+    pixel's too. In a net of K layers without biases it is K² mean ‖f‖², by Euler's theorem: a
+    function of f alone. Liang and others, AISTATS 2019. Cost: about three passes.
 
     Raises:
         ValueError: non-finite θ.
     """
     check_finite(params, "fisher_rao_norm")
     _, _, J = outputs_and_jacobian(f, params, X)
-    return float(J(flatten(params)).square().sum(-1).mean())
+    return float(J(flatten(params)).square().sum()) / len(X)
 
 
 def path_norm(params: Params) -> float:

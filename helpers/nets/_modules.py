@@ -36,8 +36,8 @@ def functional(module: nn.Module) -> tuple[Net, Params]:
     of keywords.
 
     Raises:
-        ValueError: no parameters, uninitialized ones, dropout in training mode; at the first call
-            of f, a module that draws random numbers or changes what it is given.
+        ValueError: no module, no parameters, uninitialized ones, dropout in training mode; at the
+            first call of f, a module that draws random numbers or changes what it is given.
     """
     _check_still(module)
     return ModuleNet(module), {
@@ -113,6 +113,10 @@ def full_precision() -> Iterator[None]:
 
 
 def _check_still(module: nn.Module) -> None:
+    if not isinstance(module, nn.Module):
+        raise ValueError(
+            f"functional needs a torch.nn.Module, got {type(module).__name__}: its weights are θ."
+        )
     for name, layer in module.named_modules():
         if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.training and layer.p > 0:
             raise ValueError(

@@ -5,28 +5,61 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from helpers.maps._find import Symmetries, Symmetry
 from helpers.maps._symmetry import apply_scaling
-from helpers.measures._curvature import diagonal, top_eigenvalues
+from helpers.measures._curvature import diagonal, group_forms, top_eigenvalues
 from helpers.measures._flatness import eps_sharpness
 from helpers.measures._invariant import fisher_rao_norm, scaled_spectral_norm
 from helpers.measures._workers import add_up, pieces
 from helpers.nets._losses import Loss
 from helpers.nets._params import Params, flatten
+from helpers.sweep._asked import answers
 from helpers.sweep._sweep import curvature_sweep
 
 BOUND, POSITIONS = 100.0, 41  # c goes from 1/100 to 100, evenly in its logarithm
 EXACT, SAMPLES = 1500, 40  # up to so many parameters the trace is exact; else so many samples
 
 
-def readings(loss: Loss, params: Params, radius: float, dice: torch.Generator, *, k: int = 1):
-    """Return each measure at θ by its name, the k largest eigenvalues, diag Hess L, the trace."""
+def strongest(loss: Loss, params: Params, symmetries: Symmetries, dice: torch.Generator):
+    """Return the rescaling that raises the trace most, its powers of c, and what `traces` needs.
+
+    Where θ is long, as far as random signs tell; the sums are then estimated for this one anew.
+    """
+    theta, found = flatten(params), symmetries.found or [None]
+    few = len(theta) <= EXACT
+    diag = diagonal(loss, params, None if few else SAMPLES, dice)[0] if few or found[1:] else theta
+    best = (-torch.inf,)
+    for knob in found:  # its S is c to some whole powers, which c = 2 tells
+        S = symmetries.scaling({knob: 2.0} if knob else {})
+        power = {name: S[name].log2().round() for name in params}
+        values, of = flatten(power).unique(return_inverse=True)
+        sums = torch.zeros_like(values).index_add(0, of, diag)[None].cpu().double()
+        reach = float(traces(power, sums, [1 / BOUND, BOUND])[0].max())
+        best = max(best, (reach, knob, power, sums, of), key=lambda known: known[0])
+    _, knob, power, sums, of = best
+    sums = sums if few else group_forms(loss, params, of, SAMPLES, dice).cpu().double()
+    return knob, power, sums
+
+
+def traces(power: Params, sums: Tensor, amounts) -> tuple[Tensor, Tensor]:
+    """Return tr DHD = Σ d_i² H_ii at each c, and its standard error, both (A,): Theorem 3.
+
+    `sums` (m, G) are Σ H_ii over the entries of each power, of m random samples, or one, exact.
+    """
+    c, values = torch.as_tensor(amounts, dtype=torch.float64), flatten(power).unique()
+    found = c[:, None] ** (-2 * values.cpu().double()) @ sums.T  # (A, m)
+    m = len(sums)
+    return found.mean(1), found.std(1) / m**0.5 if m > 1 else 0 * found[:, 0]
+
+
+def readings(loss: Loss, params: Params, radius: float, dice: torch.Generator, trace, *, k=1):
+    """Return each measure at θ by its name, the trace as it is given, and the top eigenvalues."""
     top = top_eigenvalues(loss, params, k, tol=1e-3, generator=dice)
     v, size = radius * top.vectors[:, 0], {name: p.abs() for name, p in params.items()}
-    diag, trace = diagonal(loss, params, None if len(v) <= EXACT else SAMPLES, dice)
     norms = (w * fisher_rao_norm(p.f, params, p.X) for w, p in pieces(loss))
     found = {
         "λ_max": float(top.values[0]),
-        "trace": trace.value,
+        "trace": float(trace),
         "ε-sharpness": eps_sharpness(loss, params, radius, starts=[v, -v]).value,
         "loss": float(loss(params)),
         "adaptive sharpness": scaled_spectral_norm(loss, params, size, tol=1e-3),
@@ -34,15 +67,11 @@ def readings(loss: Loss, params: Params, radius: float, dice: torch.Generator, *
             add_up(torch.tensor(sum(norms), dtype=torch.float64, device=v.device))
         ),
     }
-    return found, top, diag, trace
+    return found, top
 
 
-def orbit(loss: Loss, params: Params, symmetries, diag: Tensor, dice: torch.Generator):
-    """Return fields of a report, for the rescaling that raises the trace most, and the twins."""
-    found = symmetries.found  # each S is c to some whole powers, which c = 2 tells
-    powers = [{n: S.log2().round() for n, S in symmetries.scaling({s: 2.0}).items()} for s in found]
-    reach = [float(_traces(power, diag, [1 / BOUND, BOUND]).max()) for power in powers]
-    knob, power = found[reach.index(max(reach))], powers[reach.index(max(reach))]
+def orbit(loss: Loss, params: Params, knob: Symmetry, power: Params, sums, dice):
+    """Return fields of a report along this rescaling, and the twins at its ends."""
 
     def S(c: float) -> Params:
         return {name: c**p for name, p in power.items()}
@@ -51,33 +80,27 @@ def orbit(loss: Loss, params: Params, symmetries, diag: Tensor, dice: torch.Gene
     tops = curvature_sweep(loss, params, S, c, generator=dice).values[:, 0].cpu().double()
     at = {"flattest": float(c[tops.argmin()]), "sharper": float(c[tops.argmax()])}
     twins = {name: apply_scaling(params, S(a)) for name, a in at.items()}
-    fields = {"amounts": c, "tops": tops, "traces": _traces(power, diag, c), "at": at}
-    return fields | {"knob": knob} | _compared(loss, params, twins, knob), twins
-
-
-def _traces(power: Params, diag: Tensor, amounts) -> Tensor:
-    """Return tr DHD = Σ d_i² H_ii at each amount, (A,): Theorem 3 along the diagonal."""
-    values, of = flatten(power).unique(return_inverse=True)
-    sums = torch.zeros_like(values).index_add(0, of, diag).cpu().double()
-    c = torch.as_tensor(amounts, dtype=torch.float64)
-    return c[:, None] ** (-2 * values.cpu().double()) @ sums
+    along = traces(power, sums, c)[0]
+    fields = {"amounts": c, "tops": tops, "traces": along, "at": at, "knob": knob}
+    return fields | _compared(loss, params, twins, knob), twins
 
 
 @torch.no_grad()
 def _compared(loss: Loss, params: Params, twins: dict[str, Params], knob) -> dict:
-    """Return the largest change of an output, relative, and how many largest outputs change."""
-    far, size, flips, like = 0.0, 0.0, 0, next(iter(params.values()))
+    """Return the largest change of an output, relative, and how many of the answers change."""
+    far, size, counts, like = 0.0, 0.0, [0, 0], next(iter(params.values()))
     for _, part in pieces(loss):
-        X = part.X.to(like.device)
-        outputs = part.f(params, X)
-        others = torch.stack([part.f(twin, X) for twin in twins.values()])
-        far = max(far, float((others - outputs).abs().max()))
+        X, y = part.X.to(like.device), part.y.to(like.device)
+        outputs, others = part.f(params, X), [part.f(twin, X) for twin in twins.values()]
+        far = max(far, *(float((other - outputs).abs().max()) for other in others))
         size = max(size, float(outputs.abs().max()))
-        flips += int((others.argmax(-1) != outputs.argmax(-1)).any(0).sum())
+        here = answers(outputs, y)
+        changed = torch.stack([answers(other, y) != here for other in others]).any(0)
+        counts = [counts[0] + int(changed.sum()), counts[1] + here.numel()]
     if not far <= max(torch.finfo(t.dtype).eps for t in (like, outputs)) ** 0.5 * size:
         raise ValueError(
             f"audit needs a rescaling that keeps every output, got {knob.up}, which moves one by "
             f"{far:.1e}: the module takes another way on these data than on x, or rounds coarsely."
         )
-    flips = int(add_up(torch.tensor(flips, device=like.device)))
-    return {"moved": far / size if size else 0.0, "flips": flips}
+    flips, total = add_up(torch.tensor(counts, device=like.device)).tolist()
+    return {"moved": far / size if size else 0.0, "flips": flips, "answers": total}

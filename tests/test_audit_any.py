@@ -1,0 +1,293 @@
+"""An audit of networks as others have them: many parameters, sequences, images, half precision.
+
+Oracle: dense Hessians by `torch.func.hessian`, in float64; answers counted by hand; each sentence
+names what it was given.
+"""
+
+import copy
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call, hessian
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+import helpers.sweep._audit
+from helpers import audit, fisher_rao_norm, flatten, functional, number, unflatten
+from helpers.nets._losses import Loss
+from helpers.sweep._asked import answers, asked
+
+
+def dice(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+X = torch.randn(60, 5, generator=dice(1), dtype=torch.float64)
+y = torch.randint(0, 3, (60,), generator=dice(2))
+
+
+def made(*widths, seed=0):
+    torch.manual_seed(seed)
+    pairs = [(nn.Linear(a, b), nn.ReLU()) for a, b in zip(widths, widths[1:])]
+    return nn.Sequential(*[layer for pair in pairs for layer in pair][:-1]).double()
+
+
+def dense(module, loss, X, y):
+    """The Hessian of the loss at the module's own weights, in float64."""
+    params = {name: p.detach().double() for name, p in module.named_parameters()}
+    module = copy.deepcopy(module).double()
+
+    def value(theta):
+        return loss(functional_call(module, unflatten(theta, params), (X,)), y)
+
+    return hessian(value)(flatten(params))
+
+
+# Every trace is of the same products, and says how well it is known.
+
+
+@pytest.fixture(scope="module")
+def sampled():
+    """Reports with traces from random signs, three seeds, and the diagonal that they estimate."""
+    module = made(5, 6, 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(helpers.sweep._audit, "EXACT", 0)
+        reports = [audit(module, (X, y), generator=dice(k), progress=False) for k in range(3)]
+    return reports, dense(module, F.cross_entropy, X, y).diagonal()
+
+
+def test_a_sampled_trace_at_a_twin_is_as_right_as_its_standard_error_says(sampled):
+    reports, diagonal = sampled
+    for report in reports:
+        for place, error in report.errors.items():
+            c = report.at.get(place, 1.0)
+            S = flatten(report.symmetries.scaling({report.knob: c}))
+            off = abs(report.readings[place]["trace"] - float((diagonal / S.square()).sum()))
+            assert 0 < error < float((diagonal / S.square()).sum())
+            assert off < 4 * error
+
+
+def test_the_trace_at_c_1_is_the_trace_here_to_the_last_digit(sampled):
+    for report in sampled[0]:
+        middle = len(report.amounts) // 2
+        assert float(report.amounts[middle]) == pytest.approx(1)
+        assert float(report.traces[middle]) == pytest.approx(report.trace.value, rel=1e-12)
+
+
+def test_the_table_has_a_standard_error_below_each_sampled_trace(sampled):
+    report = sampled[0][0]
+    row = re.search(r"^  standard error +(\S+) +(\S+) +(\S+)$", str(report), re.M)
+    assert list(row.groups()) == [number(error, 2) for error in report.errors.values()]
+    exact = audit(made(5, 6, 3), (X, y), progress=False)
+    assert "standard error " not in str(exact).replace(exact.words, "")
+
+
+# An answer is one prediction: of a sequence each token, of an image each pixel.
+
+ANSWERS = {
+    "classes": ((4, 3), (4,), 1),
+    "classes, with soft labels": ((4, 3), (4, 3), 1),
+    "sequences, as torch's cross-entropy takes them": ((4, 3, 7), (4, 7), 1),
+    "sequences, for a loss that flattens them": ((4, 7, 3), (4, 7), 2),
+    "images": ((4, 3, 5, 6), (4, 5, 6), 1),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_an_answer_is_the_largest_output_along_the_classes(kind):
+    shape, targets, axis = ANSWERS[kind]
+    outputs = torch.randn(shape, generator=dice())
+    found = answers(outputs, torch.zeros(targets))
+    truth = torch.tensor(np.argmax(outputs.numpy(), axis))
+    assert torch.equal(found, truth)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 1), (4, 1, 5, 6)])
+def test_the_answer_of_a_single_output_is_its_sign(shape):
+    outputs = torch.randn(shape, generator=dice())
+    found = answers(outputs, torch.zeros(shape))
+    assert torch.equal(found.flatten(), outputs.flatten() > 0)
+
+
+def test_the_report_counts_changed_answers_among_all_of_them():
+    """Five tokens a row; every answer is a tie that rounding decides."""
+
+    def f(params, x):
+        return torch.stack([x * params["w"], x * params["u"]], -1)
+
+    rows = torch.rand(4, 5, generator=dice(), dtype=torch.float64)
+    here = {"w": torch.ones(5).double(), "u": torch.ones(5).double()}
+    moved = here | {"u": 1 + torch.tensor([0, 1e-12, 0, 1e-12, 1e-12]).double()}
+    loss = Loss(f, rows, torch.zeros(4, 5).long(), lambda z, y: z.mean())
+    twins = {"one": moved, "other": here | {"u": here["u"] + 1e-13 * torch.eye(5)[0]}}
+    found = helpers.sweep._audit._compared(loss, here, twins, None)
+    assert (found["flips"], found["answers"]) == (4 * 4, 4 * 5)
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Embedding(7, 4), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 7)).double()
+    return module, torch.randint(0, 7, (2, 4, 6), generator=dice())
+
+
+def flattened(outputs, y):
+    return F.cross_entropy(outputs.flatten(0, 1), y.flatten())
+
+
+def test_an_audit_of_sequences_counts_tokens_and_says_of_how_many(tokens):
+    module, (X, y) = tokens
+    report = audit(module, (X, y), loss=flattened, progress=False)
+    assert (report.examples, report.answers) == (4, 24)
+    assert "while 0 of 24 answers change" in report.words
+
+
+def test_a_loss_that_sequences_need_is_asked_for_in_one_sentence(tokens):
+    module, data = tokens
+    sentence = (
+        r"size \[4, 7\], got \[4, 6\]; this was cross-entropy of outputs \(n, classes\), loss="
+    )
+    with pytest.raises(ValueError, match=sentence):
+        audit(module, tuple(data), progress=False)
+
+
+@pytest.mark.parametrize("shape", [(7, 4), (7, 6, 4), (7, 2, 3, 4)])
+def test_the_fisher_rao_norm_is_a_mean_over_rows_of_all_their_outputs(shape):
+    torch.manual_seed(0)
+    layers = [nn.Linear(4, 6, bias=False), nn.ReLU(), nn.Linear(6, 3, bias=False)]
+    f, params = functional(nn.Sequential(*layers).double())
+    rows = torch.randn(shape, generator=dice(), dtype=torch.float64)
+    euler = 4 * f(params, rows).square().flatten(1).sum(1).mean()
+    assert fisher_rao_norm(f, params, rows) == pytest.approx(float(euler), rel=1e-12)
+    one = fisher_rao_norm(lambda p, x: f(p, x).flatten(1)[:, 0], params, rows)
+    first = 4 * f(params, rows).flatten(1)[:, 0].square().mean()
+    assert one == pytest.approx(float(first), rel=1e-12)
+
+
+# Half precision is measured in single, and no eigenvalue is said to be surer than its rounding.
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_measured_as_its_weights_are(dtype):
+    module, inputs = made(5, 8, 3).to(dtype), X.to(dtype)
+    before = copy.deepcopy(module.state_dict())
+    report = audit(module, (inputs, y), progress=False)
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+    for place, state in ({"here": before} | report.twins).items():
+        module = made(5, 8, 3)
+        module.load_state_dict(state)
+        top = torch.linalg.eigvalsh(dense(module, F.cross_entropy, inputs.double(), y))[-1]
+        assert report.readings[place]["λ_max"] == pytest.approx(float(top), rel=2e-3)
+    assert f"{dtype} measured as float32" in str(report)
+    assert "± 0)" not in str(report)
+
+
+def test_half_precision_over_a_loader_and_for_real_targets_is_taken_too():
+    module = made(5, 8, 1).bfloat16()
+    inputs, targets = X.bfloat16(), torch.rand(60, 1, generator=dice()).bfloat16()
+    usual = audit(module, (inputs, targets), progress=False)
+    loader = DataLoader(TensorDataset(inputs, targets), batch_size=25)
+
+    def strict(z, y):
+        assert z.dtype == y.dtype
+        return F.mse_loss(z, y) / 2
+
+    batches = audit(module, loader, loss=strict, progress=False)
+    here = usual.readings["here"]
+    assert batches.readings["here"] == pytest.approx(here, rel=5e-3)
+
+
+def test_an_eigenvalue_is_no_surer_than_the_rounding_in_it(sampled):
+    report = replace(sampled[0][0], residuals=torch.zeros(5), top=torch.full((5,), 1e6))
+    assert f"(± {number(1e6 * torch.finfo(torch.float32).eps, 1)})" in str(report)
+
+
+# What was measured is said.
+
+
+class Towers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.l, self.r = nn.Linear(5, 3), nn.Linear(4, 3)
+
+    def forward(self, u, v):
+        return self.l(u) @ self.r(v).T
+
+
+@pytest.mark.parametrize(
+    "box", [lambda u, v: (u, v), lambda u, v: [u, v], lambda u, v: dict(u=u, v=v)]
+)
+def test_several_inputs_come_as_one_X_and_are_measured_as_one(box):
+    torch.manual_seed(0)
+    module, v = Towers().double(), torch.randn(60, 4, generator=dice(4), dtype=torch.float64)
+    pairs = torch.arange(60)
+    report = audit(module, (box(X, v), pairs), progress=False)
+    params = {name: p.detach() for name, p in module.named_parameters()}
+
+    def value(theta):
+        return F.cross_entropy(functional_call(module, unflatten(theta, params), (X, v)), pairs)
+
+    H = hessian(value)(flatten(params))
+    assert report.trace.value == pytest.approx(float(H.trace()), rel=1e-9)
+    assert report.symmetries.dim == 3
+    rows = torch.tensor([7, 3])  # as a worker's share has them
+    _, _, L, *_ = asked(module, (box(X, v), pairs), None, None)
+    assert torch.equal(L.f(params, rows), module(X[rows], v[rows]))
+
+
+SEVERAL = [
+    ((X, X, y), "two tensors, got Tensor, Tensor, Tensor: a pair, with several inputs as one"),
+    (((X, X[:5]), y), "got 5 inputs and 60 targets"),
+    (({"u": X / 0, "v": X}, y), "needs finite data"),
+    ({"X": X, "y": y}, "needs a pair .X, y. or a loader of pairs, got a dict with X, y"),
+    (DataLoader([((a, a), b) for a, b in zip(X, y)]), "takes one tensor"),
+]
+
+
+@pytest.mark.parametrize(("data", "sentence"), SEVERAL, ids=[s[1][:20] for s in SEVERAL])
+def test_data_that_are_no_pair_are_one_sentence(data, sentence):
+    with pytest.raises(ValueError, match=sentence) as refused:
+        audit(made(5, 6, 3), data, progress=False)
+    assert str(refused.value).count(". ") == 0
+
+
+def test_the_report_says_which_loss_was_measured_and_in_which_mode():
+    module = made(5, 6, 3)
+    usual = str(audit(module, (X, y), progress=False))
+    assert "loss: cross-entropy of outputs (n, classes); module in training mode" in usual
+    summed = audit(module.eval(), (X, y), loss=nn.CrossEntropyLoss(reduction="sum"), progress=False)
+    said = "loss: CrossEntropyLoss, as it is, of all rows at once; module in evaluation mode"
+    assert said in str(summed)
+    loader = audit(module, DataLoader(TensorDataset(X, y), batch_size=30), progress=False)
+    assert "at once" not in str(loader)
+    top = torch.linalg.eigvalsh(dense(module, nn.CrossEntropyLoss(reduction="sum"), X, y))[-1]
+    assert summed.readings["here"]["λ_max"] == pytest.approx(float(top), rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("loss", "sentence"),
+    [
+        (nn.CrossEntropyLoss, "got the class CrossEntropyLoss: give an instance"),
+        (nn.CrossEntropyLoss(reduction="none"), r"one number, got shape \(60,\): take its mean"),
+        (F.binary_cross_entropy_with_logits, "must be the same as input size"),
+        (
+            lambda z, y: z.nothing,
+            "runs on the data, got: .* no attribute 'nothing'; this was <lambda>",
+        ),
+    ],
+)
+def test_a_loss_that_does_not_fit_is_one_sentence(loss, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        audit(made(5, 6, 3), (X, y), loss=loss, progress=False)
+
+
+@pytest.mark.parametrize("module", [lambda z: z, [made(5, 3)]])
+def test_what_is_no_module_is_one_sentence(module):
+    with pytest.raises(
+        ValueError, match=r"needs a torch.nn.Module, got (function|list): its weights"
+    ):
+        audit(module, (X, y), progress=False)
