@@ -14,7 +14,6 @@ from helpers.live._explore import still
 from helpers.live._numbers import number
 from helpers.maps._find import Symmetries, Symmetry, find_symmetries
 from helpers.measures._curvature import Estimate
-from helpers.measures._products import gradient
 from helpers.measures._spectrum import Density, spectral_density
 from helpers.nets._params import Params, flatten, seeded
 from helpers.nets._train import bar
@@ -144,7 +143,7 @@ def audit(
         ValueError: data, a loss or a module that do not fit, as said by the functions that take
             them; a negative or non-finite loss; outputs that a twin changes after all.
     """
-    module, params, L, x, said = asked(module, data, x, loss)
+    module, params, L, slope, x, said = asked(module, data, x, loss)
     theta = flatten(params)
     n, dice, radius = len(theta), seeded(generator, theta), float(theta.norm()) / 100
     steps = _steps(module, L, params, find_symmetries(module, x), radius, dice)
@@ -152,7 +151,7 @@ def audit(
     found = {"examples": examples, "said": said, "radius": radius, "twins": {}}
     for fields in bar(steps, "audit, in 5 steps", show=progress):
         found |= fields
-    return Report(parameters=n, slope=float(gradient(L, params).norm()), **found)
+    return Report(parameters=n, slope=slope, **found)
 
 
 def _steps(module, L, params: Params, symmetries: Symmetries, radius: float, dice):

@@ -299,12 +299,13 @@ def test_a_smaller_tolerance_is_met_and_costs_more_products():
 def test_the_diagonal_is_that_of_the_matrix_and_two_samples_are_enough_for_a_trace():
     case = build([3, 4, 2], 0)
     H = dense_hessian(case.loss, case.params)
-    found, total = diagonal(case.loss, case.params)
+    found = diagonal(case.loss, case.params)
     assert float((found - H.diagonal()).abs().max()) < 1e-12 * float(H.abs().max())
-    assert total == trace(case.loss, case.params)
-    guess, total = diagonal(case.loss, case.params, 2, torch.Generator().manual_seed(0))
+    assert float(found.sum()) == trace(case.loss, case.params).value
+    guess = diagonal(case.loss, case.params, 2, torch.Generator().manual_seed(0))
+    total = trace(case.loss, case.params, samples=2)
     assert float(guess.sum()) == pytest.approx(total.value, rel=1e-12)
-    assert total == trace(case.loss, case.params, samples=2)
+    assert total.standard_error > 0
 
 
 def test_a_form_for_each_group_has_the_mean_of_its_share_of_the_diagonal():

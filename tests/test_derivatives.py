@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from helpers import (
     cross_entropy,
     dense_hessian,
+    flatten,
     functional,
     gradient,
     hvp,
@@ -22,6 +23,7 @@ from helpers import (
     squared_error,
     top_eigenvalues,
 )
+from helpers.measures import _derivatives
 
 
 class After(nn.Module):
@@ -239,6 +241,61 @@ def test_kinks_are_no_lies_not_even_exactly_at_them():
     assert spectral_norm(squared_error(f, X, normal(300, 1)), params) > 0
 
 
+class Same(torch.autograd.Function):
+    """A step of one's own: a loss with it is tried."""
+
+    @staticmethod
+    def forward(ctx, z):
+        return z.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+
+def kinked(cut):
+    """A slope of 1, and beside the place where it is tried a kink, whose slope may be cut off."""
+    params = {"w": normal(4).float()}
+    near = _derivatives._near(params)
+    v = flatten(_derivatives._directions(near, 2))
+
+    def loss(p):
+        along = Same.apply((p["w"] - near["w"]) @ v / (v @ v))
+        bent = torch.relu(along - 1e-5)
+        return along + (bent.detach() if cut else bent)
+
+    return loss, params, v
+
+
+def test_a_true_slope_beside_a_kink_is_believed_in_single_precision_and_a_lie_is_not():
+    loss, params, v = kinked(cut=False)
+    assert torch.allclose(gradient(loss, {"w": params["w"] + v}), 2 * v / (v @ v))
+    assert gradient(loss, params).isfinite().all()
+    with pytest.raises(ValueError, match="got a first derivative that differences contradict"):
+        gradient(*kinked(cut=True)[:2])
+
+
+class Even(nn.Module):
+    """Two logits that are equal but for rounding: the loss is flat, its derivatives are noise."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.w = nn.Linear(5, 16), nn.Parameter(torch.randn(16))
+
+    def forward(self, x):
+        h = torch.tanh(self.a(x))
+        return torch.stack([(h * self.w).sum(-1), h @ self.w], -1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_derivatives_that_are_rounding_alone_are_believed(seed):
+    torch.manual_seed(seed)
+    f, params = functional(Even().double())
+    X, y = normal(30, 5), torch.randint(0, 2, (30,))
+    slope = gradient(lambda p: F.cross_entropy(f(p, X), y), params)
+    assert float(slope.norm()) < 1e-14
+
+
 def test_a_module_that_computes_in_less_precision_inside_is_no_liar():
     class Normed(nn.Module):
         def __init__(self, inner):
@@ -257,8 +314,6 @@ def test_a_module_that_computes_in_less_precision_inside_is_no_liar():
 
 
 def test_a_module_is_tried_once_and_the_books_own_nets_never(monkeypatch):
-    from helpers.measures import _derivatives
-
     tried, check = [], _derivatives._check
     monkeypatch.setattr(_derivatives, "_check", lambda *a: tried.append(1) or check(*a))
     f, params = functional(nn.Sequential(nn.Linear(3, 2), nn.Tanh()).double())

@@ -27,7 +27,7 @@ PYTHON = [
     for folder in ("helpers", "tests", "benchmarks", "tools")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
-MOST_LINES, MOST_BODY, MOST_IN_ALL = 200, 20, 7600
+MOST_LINES, MOST_BODY, MOST_IN_ALL = 200, 20, 7700
 
 
 def place(path):

@@ -100,21 +100,18 @@ def trace(
     """
     if samples is not None and samples < 2:
         raise ValueError(f"trace needs samples >= 2, got {samples}: one has no spread.")
-    return diagonal(loss, params, samples, generator)[1]
-
-
-def diagonal(loss: LossFn, params: Params, samples=None, generator=None) -> tuple[Tensor, Estimate]:
-    """Return diag Hess L(θ), (n,), and its sum, the trace: both exact, or from random signs."""
-    theta, forms, total = flatten(params), [], 0.0
-    signs = () if samples is None else _signs(theta, samples, seeded(generator, theta))
-    product = hessian_operator(loss, params)
-    for rows in signs or unit_blocks(theta):
-        part = rows * product(rows)
-        total, forms = total + part.sum(0), [*forms, part.sum(1)]
-    forms = torch.cat(forms)  # (m,) vᵀHv
     if samples is None:
-        return total, Estimate(float(forms.sum()), 0.0)
-    return total / samples, Estimate(float(forms.mean()), float(forms.std() / samples**0.5))
+        return Estimate(float(diagonal(loss, params).sum()), 0.0)
+    of = torch.zeros_like(flatten(params), dtype=torch.int64)
+    forms = group_forms(loss, params, of, samples, generator)[:, 0]
+    return Estimate(float(forms.mean()), float(forms.std() / samples**0.5))
+
+
+def diagonal(loss: LossFn, params: Params, samples=None, generator=None) -> Tensor:
+    """Return diag Hess L(θ), (n,): exact from n products, or roughly from random signs."""
+    theta, product = flatten(params), hessian_operator(loss, params)
+    blocks = unit_blocks(theta) if samples is None else signs(theta, samples, generator)
+    return sum((rows * product(rows)).sum(0) for rows in blocks) / (samples or 1)
 
 
 def group_forms(loss: LossFn, params: Params, of: Tensor, samples: int, generator) -> Tensor:
@@ -123,16 +120,16 @@ def group_forms(loss: LossFn, params: Params, of: Tensor, samples: int, generato
     Each has the mean Σ H_ii over its group; `of` (n,) says to which of 0 … G − 1 an entry belongs.
     No form has noise from where two groups meet. Cost: samples · G products.
     """
-    product, forms = hessian_operator(loss, params), []
-    for signs in _signs(flatten(params), samples, generator):
-        parts = [signs * (of == group) for group in range(int(of.max()) + 1)]
+    product, forms, groups = hessian_operator(loss, params), [], range(int(of.max()) + 1)
+    for rows in signs(flatten(params), samples, generator):
+        parts = [rows * (of == group) for group in groups]
         forms.append(torch.stack([(v * product(v)).sum(1) for v in parts], 1))
     return torch.cat(forms)
 
 
-def _signs(like: Tensor, samples: int, generator: torch.Generator) -> Iterator[Tensor]:
+def signs(like: Tensor, samples: int, generator: torch.Generator | None) -> Iterator[Tensor]:
     """Yield rows of ±1, as many in all as `samples`, a block at a time."""
+    dice = seeded(generator, like)
     for rows in torch.arange(samples).split(block_size(len(like))):
-        size = (len(rows), len(like))
-        draws = torch.randint(0, 2, size, generator=generator, device=generator.device)
+        draws = torch.randint(0, 2, (len(rows), len(like)), generator=dice, device=dice.device)
         yield 2 * draws.to(like) - 1

@@ -122,14 +122,17 @@ def _directions(params: Params, seed: int) -> Params:
 
 def _check(loss: LossFn, params: Params) -> None:
     """Compare ∇L with differences of L, and Hess L with its transpose and differences of ∇L."""
-    g, blocks, value = kept_gradient(loss, params)
-    H, (u, v) = kept_product(g, blocks), (flatten(_directions(params, seed)) for seed in (1, 2))
-    g, Hu, Hv, rounding = flat(g), H(u), H(v), _rounding(value)
-    scale = (v * Hu).abs().sum() + (u * Hv).abs().sum()
-    askew = bool((v @ Hu - u @ Hv).abs() > rounding**0.25 * scale)
-    # the second step passes by a kink that the first one met, and is not lost in rounding either
-    for h in (rounding**0.5, rounding**0.5625):
-        wrong = "second" if askew else _wrong_along(loss, params, v, h, g, Hv, rounding)
+    u, v = (flatten(_directions(params, seed)) for seed in (1, 2))
+    rounding = _rounding(kept_gradient(loss, params)[2])
+    g, Hu, Hv = here = _along(loss, params, u, v)
+    beside = _along(loss, perturb(params, v, 16 * rounding), u, v)  # so near that all is rounding
+    noise = [(there - at).abs() for there, at in zip(beside, here)]
+    scale = rounding**0.25 * ((v * Hu).abs().sum() + (u * Hv).abs().sum())
+    askew = (v @ Hu - u @ Hv).abs() > scale + 10 * (v.abs() @ noise[1] + u.abs() @ noise[2])
+    # the second step passes by kinks that the first one met, and takes the slopes between others
+    for h, points in ((rounding**0.5, 1), (rounding**0.5625, 64)):
+        tried = (loss, params, v, h, points, g, Hv, rounding, noise[0])
+        wrong = "second" if askew else _wrong_along(*tried)
         if not wrong:
             return
     raise ValueError(
@@ -139,24 +142,33 @@ def _check(loss: LossFn, params: Params) -> None:
     )
 
 
-def _wrong_along(loss, params, v: Tensor, h: float, g: Tensor, Hv: Tensor, rounding: float) -> str:
+def _wrong_along(loss, params, v: Tensor, h: float, points, g, Hv, rounding: float, noise) -> str:
     """Return which derivative along v is not a difference over 2h, "" if both are.
 
-    The Hessian is judged in float64 only: a step as long as float32 needs meets too many kinks.
+    L's difference is compared with the mean of its slopes at so many points on the way. The Hessian
+    is judged in float64 only: a step as long as float32 needs meets too many kinks.
     """
     (g_up, up), (g_down, down) = (_slope(loss, perturb(params, v, t)) for t in (h, -h))
+    way = (h * ((2 * j + 1) / points - 1) for j in range(points))
+    slope = sum(_slope(loss, perturb(params, v, t))[0] @ v for t in way) / points
     least = 10 * rounding * (up.abs() + down.abs()) / h
-    if ((up - down) / (2 * h) - g @ v).abs() > rounding**0.25 * (g * v).abs().sum() + least:
+    if ((up - down) / (2 * h) - slope).abs() > rounding**0.25 * (g * v).abs().sum() + least:
         return "first"
     lengths = [block.numel() for block in params.values()]
-    off, true, slope = (
+    off, true, floor = (
         torch.stack([part.norm() for part in vector.split(lengths)])
-        for vector in ((g_up - g_down) / (2 * h) - Hv, Hv, g)
+        for vector in ((g_up - g_down) / (2 * h) - Hv, Hv, 100 * rounding * g.abs() + 30 * noise)
     )
-    allowed = rounding**0.25 * (true + Hv.norm() / 100) + 100 * rounding * slope / h
+    allowed = rounding**0.25 * (true + Hv.norm() / 100) + floor / h
     return "second" if rounding < 1e-15 and bool((off > allowed).any()) else ""
 
 
 def _slope(loss: LossFn, params: Params) -> tuple[Tensor, Tensor]:
     g, _, value = kept_gradient(loss, params)
     return flat(g), value.detach()
+
+
+def _along(loss: LossFn, params: Params, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    g, blocks, _ = kept_gradient(loss, params)
+    H = kept_product(g, blocks)
+    return flat(g), H(u), H(v)

@@ -93,7 +93,11 @@ def predicted_eps_sharpness(loss: LossFn, params: Params, eps_radius: float) -> 
     """
     base = _check_ball("predicted_eps_sharpness", loss, params, eps_radius)
     norm = spectral_norm(loss, params)
-    _check_upwards(float(top_eigenvalues(loss, params).values[0]), norm)
+    if (top := float(top_eigenvalues(loss, params).values[0])) < 0.9 * norm:
+        raise ValueError(
+            f"predicted_eps_sharpness needs a minimum, got eigenvalues up to {top:.1e} and down to "
+            f"{-norm:.1e}: the loss rises along the first, and the norm is that of the last."
+        )
     rise = norm * eps_radius**2 / 2
     slope = float(gradient(loss, params).norm())
     if slope * eps_radius > 0.1 * rise:
@@ -146,14 +150,6 @@ def hs_box(f: Net, params: Params, x: Tensor, eps_output: float) -> Tensor:
 def _check_ball(who: str, loss: LossFn, params: Params, eps_radius: float) -> float:
     positive(who, "eps_radius", eps_radius, "it is the radius of a ball")
     return loss_at(who, loss, params, "Definition 2 divides by 1 + L")
-
-
-def _check_upwards(top: float, norm: float) -> None:
-    if top < 0.9 * norm:
-        raise ValueError(
-            f"predicted_eps_sharpness needs a minimum, got eigenvalues up to {top:.1e} and down to "
-            f"{-norm:.1e}: the loss rises along the first, and the norm is that of the last."
-        )
 
 
 def _starts(

@@ -159,14 +159,10 @@ def path_norm(params: Params) -> float:
     a = torch.ones_like(as_matrix(params, names[0])[:, 0])
     for weight in names:
         w = as_matrix(params, weight).square()
-        _check_chain(weight, len(a), len(w))
+        if len(a) != len(w):
+            raise ValueError(
+                f"path_norm needs {weight} to take the {len(a)} units of the layer before it, got "
+                f"one with {len(w)} inputs: a path goes through every layer in turn."
+            )
         a = a @ w + params.get(bias_name(weight), a.new_zeros(())).square()
     return float(a.sum().sqrt())
-
-
-def _check_chain(weight: str, units: int, inputs: int) -> None:
-    if units != inputs:
-        raise ValueError(
-            f"path_norm needs {weight} to take the {units} units of the layer before it, got one "
-            f"with {inputs} inputs: a path goes through every layer in turn."
-        )

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from helpers.measures._curvature import Estimate
+from helpers.measures._curvature import Estimate, signs
 from helpers.measures._lanczos import Product, krylov
 from helpers.measures._products import hessian_operator
-from helpers.nets._params import LossFn, Params, flatten, seeded
+from helpers.nets._params import LossFn, Params, flatten
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def spectral_density(
             "a mean needs a sample."
         )
     product, theta = hessian_operator(loss, params), flatten(params)
-    rules = [_rule(product, v, steps) for v in _signs(theta, samples, generator)]
+    rules = [_rule(product, v, steps) for rows in signs(theta, samples, generator) for v in rows]
     nodes, shares = (torch.cat(field) for field in zip(*rules, strict=True))
     order = nodes.argsort()
     return Density(nodes[order].to(theta), (shares[order] / samples).to(theta), len(nodes))
@@ -76,11 +76,11 @@ def trace_plus(
     if products < 6:
         raise ValueError(f"trace_plus needs products >= 6, got {products}: two for each third.")
     third, theta, product = products // 3, flatten(params), hessian_operator(loss, params)
-    signs = _signs(theta, 2 * third, generator)
-    Q = torch.linalg.qr(_rows(product, signs[:third]).T).Q.T  # (third, n), orthonormal rows
-    rest = signs[third:] - (signs[third:] @ Q.T) @ Q
-    exact = float((Q * _rows(product, Q)).sum())
-    forms = (rest * _rows(product, rest)).sum(1)
+    S = torch.cat(list(signs(theta, 2 * third, generator)))
+    Q = torch.linalg.qr(product(S[:third]).T).Q.T  # (third, n), orthonormal rows
+    rest = S[third:] - (S[third:] @ Q.T) @ Q
+    exact = float((Q * product(Q)).sum())
+    forms = (rest * product(rest)).sum(1)
     return Estimate(exact + float(forms.mean()), float(forms.std() / third**0.5))
 
 
@@ -91,14 +91,3 @@ def _rule(product: Product, v: Tensor, steps: int) -> tuple[Tensor, Tensor]:
             break
     nodes, W = torch.linalg.eigh(T)
     return nodes, W[0].square()
-
-
-def _rows(product: Product, V: Tensor) -> Tensor:
-    return torch.stack([product(v) for v in V])
-
-
-def _signs(theta: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
-    generator = seeded(generator, theta)
-    size = (count, len(theta))
-    bits = torch.randint(0, 2, size, generator=generator, device=generator.device)
-    return 2 * bits.to(theta) - 1

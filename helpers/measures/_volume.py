@@ -62,7 +62,7 @@ def volume_flatness(
     below = below.reshape([points] * len(D)).cpu().numpy()
     home = tuple(((-low / (high - low)) * points).long().clamp(0, points - 1).tolist())
     below[home] = True  # θ itself is in C, whatever the centre of its cell says
-    inside = _component(below, home)
+    inside = (labels := ndimage.label(below)[0]) == labels[home]
     cell = float(((high - low) / points).prod() * (D @ D.T).det().sqrt())
     rim = inside & ~ndimage.binary_erosion(inside, border_value=1)
     cut = any(inside.take(k, axis).any() for axis in range(len(D)) for k in (0, -1))
@@ -126,11 +126,6 @@ def disjoint_alpha(params: Params, r: float, *, up: str = "theta1") -> float:
             f"disjoint_alpha needs 0 < r < {size:g}, got {r}: the box must not touch {up} = 0."
         )
     return 2 * (size + r) / (size - r)
-
-
-def _component(below: np.ndarray, home: tuple[int, ...]) -> np.ndarray:
-    labels, _ = ndimage.label(below)
-    return labels == labels[home]
 
 
 def _first_crossing(loss, params, U, eps_height, radius, scan) -> Tensor:

@@ -130,12 +130,7 @@ def positive(who: str, name: str, value: float, why: str) -> None:
 def loss_at(who: str, loss: LossFn, params: Params, why: str) -> float:
     """Return L(θ), or raise a ValueError unless θ is finite and 0 <= L(θ) < ∞."""
     check_finite(params, who)
-    value = loss(params)
-    if isinstance(value, Tensor) and value.numel() != 1:
-        raise ValueError(
-            f"{who} needs a loss that is one number, got shape {tuple(value.shape)}: take its mean."
-        )
-    value = float(value)
+    value = float(loss(params))
     if not 0 <= value < float("inf"):
         raise ValueError(f"{who} needs a finite loss >= 0, got {value:g}: {why}.")
     return value

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from helpers.measures._products import gradient
 from helpers.nets._called import tensors
 from helpers.nets._loader import over_loader
 from helpers.nets._losses import Loss, checked_data, cross_entropy, squared_error
@@ -18,9 +18,9 @@ from helpers.nets._params import Params, check_finite, loss_at
 
 
 def asked(module: nn.Module, data, x, loss):
-    """Return module, parameters and loss to measure, an x for symmetries, and what to say of them.
+    """Return module, parameters and loss to measure, ‖∇L‖₂, an x for symmetries, and what to say.
 
-    A module in half precision is copied. The loss is run once, before the long computation.
+    A module in half precision is copied. The loss is run here, before the long computation.
 
     Raises:
         ValueError: a module, data or a loss that do not fit, each with what is wrong.
@@ -31,78 +31,55 @@ def asked(module: nn.Module, data, x, loss):
     if coarse:
         module = copy.deepcopy(module)._apply(_wide)
         f, params = functional(module)
-    whole = isinstance(data, (tuple, list, Tensor)) or not hasattr(data, "__iter__")
-    X, y = _pair(data, whole)
-    device = next(iter(params.values())).device
-    x = tree_map(lambda t: _wide(t[:2].to(device)), X) if x is None else x
+    whole = isinstance(data, (tuple, list, Tensor, Mapping)) or not hasattr(data, "__iter__")
+    X, y = _pair(data if whole else next(iter(data), []), whole)
+    if x is None:
+        x = tree_map(lambda t: _wide(t[:2].to(next(iter(params.values())).device)), X)
     name, criterion = _criterion(loss, y)
     if coarse or not isinstance(X, Tensor):
         f, criterion = _fitted(f, X, criterion)
     X = X if isinstance(X, Tensor) else torch.arange(len(y))  # a box of inputs goes by its rows
     L = Loss(f, X, y, criterion) if whole else over_loader(f, data, criterion)
-    _run_once(L, params, name)
-    name += ", as it is, of all rows at once" if whole and loss else ""
-    said = [f"loss: {name}", f"module in {_mode(module)}"]
+    slope = _run_once(L, params, name)
+    said = [f"loss: {name}{', as it is, of all rows at once' if whole and loss else ''}"]
+    said += ["module in training mode" if module.training else "module in evaluation mode"]
     said += [f"{dtype} measured as float32, as are the twins" for dtype in coarse]
-    return module, params, L, x, "; ".join(said)
+    return module, params, L, slope, x, "; ".join(said)
 
 
-@torch.no_grad()
-def _run_once(L, params: Params, name: str) -> None:
+def _run_once(L, params: Params, name: str) -> float:
     try:
+        slope = float(gradient(L, params).norm())
         loss_at("audit", L, params, "ε-sharpness divides by 1 + L")
+        return slope
     except (RuntimeError, LookupError, TypeError, AttributeError) as error:
         said = str(error).splitlines()[0].rstrip(".")
         raise ValueError(
-            f"audit needs a loss that runs on the data, got: {said}; this was {name}, loss= gives "
-            "another."
+            f"audit needs a loss that runs on the data, got: {said}; this was {name}, and loss= "
+            "gives another."
         ) from error
 
 
-def _criterion(loss, y: Tensor) -> tuple[str, Any]:
-    """Return the name of a loss and the loss, by itself the usual one for these targets."""
-    if isinstance(loss, type):
-        raise ValueError(
-            f"audit needs a loss of (outputs, y), got the class {loss.__name__}: give an instance "
-            "or a function."
-        )
-    if loss:
-        return getattr(loss, "__name__", type(loss).__name__), loss
-    if y.is_floating_point():
-        return "half the squared error", squared_error(None, y, y).criterion
-    return "cross-entropy of outputs (n, classes)", cross_entropy(None, y, y).criterion
-
-
-def _pair(data, whole: bool) -> tuple[Any, Tensor]:
-    """Return X, a tensor, a tuple or a dict of tensors, and y: all data, or the first batch."""
-    if isinstance(data, Mapping):
-        raise ValueError(
-            f"audit needs a pair (X, y) or a loader of pairs, got a dict with {', '.join(data)}: "
-            "the order tells which is which."
-        )
-    batch = data if whole else next(iter(data), [])
+def _pair(batch, whole: bool):
+    """Return X and y; where they are all of the data, X may be a tuple or a dict of tensors."""
     batch = batch if isinstance(batch, (tuple, list)) else [batch]
-    if not whole or len(batch) != 2 or isinstance(batch[0], Tensor) or not tensors(batch[0]):
+    box = whole and len(batch) == 2 and not isinstance(batch[0], Tensor) and tensors(batch[0])
+    if not box:
         return checked_data("audit", *batch)
     X, y = batch
-    for t in tensors(X):
+    for t in box:
         checked_data("audit", t, y)
     return dict(X) if isinstance(X, Mapping) else tuple(X), y
 
 
 def _fitted(f, box, criterion):
-    """Return f and the loss on data in the params' precision; of a box x says which rows."""
+    """Return f and the loss on data that are no coarser than float32; x is rows of a box."""
 
-    def run(params: Params, x: Tensor) -> Any:
-        like = next(iter(params.values()))
-        given = x if isinstance(box, Tensor) else tree_map(lambda t: t.to(x.device)[x], box)
-        return f(params, tree_map(lambda t: _as(t, like), given))
+    def run(params: Params, x: Tensor):
+        rows = x if isinstance(box, Tensor) else tree_map(lambda t: t.to(x.device)[x], box)
+        return f(params, tree_map(_wide, rows))
 
-    return run, lambda outputs, y: criterion(outputs, _as(y, outputs))
-
-
-def _as(t: Tensor, like: Tensor) -> Tensor:
-    return t.to(like) if t.is_floating_point() else t
+    return run, lambda outputs, y: criterion(outputs, _wide(y))
 
 
 def _wide(t: Tensor) -> Tensor:
@@ -111,9 +88,14 @@ def _wide(t: Tensor) -> Tensor:
     return t.float() if few else t
 
 
-def _mode(module: nn.Module) -> str:
-    modes = {layer.training for layer in module.modules()}
-    return "both modes" if len(modes) > 1 else "training mode" if modes.pop() else "evaluation mode"
+def _criterion(loss, y: Tensor):
+    """Return the name of a loss and the loss, of which there is a usual one for these targets."""
+    if loss is None and y.is_floating_point():
+        return "half the squared error", squared_error(None, y, y).criterion
+    if loss is None:
+        return "cross-entropy of outputs (n, classes)", cross_entropy(None, y, y).criterion
+    name = getattr(loss, "__name__", type(loss).__name__)
+    return f"the class {name}" if isinstance(loss, type) else name, loss
 
 
 def answers(outputs: Tensor, y: Tensor) -> Tensor:

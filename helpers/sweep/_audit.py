@@ -27,7 +27,7 @@ def strongest(loss: Loss, params: Params, symmetries: Symmetries, dice: torch.Ge
     """
     theta, found = flatten(params), symmetries.found or [None]
     few = len(theta) <= EXACT
-    diag = diagonal(loss, params, None if few else SAMPLES, dice)[0] if few or found[1:] else theta
+    diag = diagonal(loss, params, None if few else SAMPLES, dice) if few or found[1:] else theta
     best = (-torch.inf,)
     for knob in found:  # its S is c to some whole powers, which c = 2 tells
         S = symmetries.scaling({knob: 2.0} if knob else {})
@@ -63,9 +63,7 @@ def readings(loss: Loss, params: Params, radius: float, dice: torch.Generator, t
         "ε-sharpness": eps_sharpness(loss, params, radius, starts=[v, -v]).value,
         "loss": float(loss(params)),
         "adaptive sharpness": scaled_spectral_norm(loss, params, size, tol=1e-3),
-        "Fisher-Rao norm": float(
-            add_up(torch.tensor(sum(norms), dtype=torch.float64, device=v.device))
-        ),
+        "Fisher-Rao norm": float(add_up(sum(norms, v.new_zeros((), dtype=torch.float64)))),
     }
     return found, top
 
