@@ -293,6 +293,6 @@ def test_a_loss_that_does_not_fit_is_one_sentence(loss, sentence):
 @pytest.mark.parametrize("module", [lambda z: z, [made(5, 3)]])
 def test_what_is_no_module_is_one_sentence(module):
     with pytest.raises(
-        ValueError, match=r"needs a torch.nn.Module, got (function|list): its weights"
+        ValueError, match=r"needs a module of torch, got (function|list): its weights"
     ):
         audit(module, (X, y), progress=False)

@@ -115,7 +115,7 @@ def full_precision() -> Iterator[None]:
 def _check_still(module: nn.Module) -> None:
     if not isinstance(module, nn.Module):
         raise ValueError(
-            f"functional needs a torch.nn.Module, got {type(module).__name__}: its weights are θ."
+            f"functional needs a module of torch, got {type(module).__name__}: its weights are θ."
         )
     for name, layer in module.named_modules():
         if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.training and layer.p > 0:
