@@ -90,13 +90,27 @@ def test_a_page_is_whole_and_asks_nobody(open_page, page):
     assert tab.evaluate("checks.rawMath()") == []
     assert "require.min.js" not in tab.content()
     assert "application/vnd.jupyter" not in tab.content()
+    assert tab.evaluate("checks.repeatedIds()") == []
+    for figure in tab.query_selector_all("figure.live"):
+        assert figure.query_selector("figcaption").inner_text().strip()
+        assert len(figure.query_selector(".live-panels").get_attribute("aria-label")) > 20
+    assert tab.evaluate("document.documentElement.dataset.theme") == "light"
+    assert tab.evaluate("checks.faintText()") == []
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_fits_a_phone(open_page, page):
+def test_text_reads_in_the_dark(open_page, page):
+    tab = open_page(page, theme="dark")
+    assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert tab.evaluate("checks.faintText()") == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_fits_a_phone_and_its_controls_a_thumb(open_page, page):
     tab = open_page(page, **narrow())
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
     assert tab.evaluate("checks.tooWide()") == []
+    assert tab.evaluate("checks.smallControls()") == []
 
 
 GAP = """link => link.nextElementSibling.getBoundingClientRect().top
@@ -158,29 +172,6 @@ def test_every_control_moves_its_picture_and_its_words(open_page, page):
             assert len(pictures) > 1, f"{which}: the picture stands still"
             assert len(words) > 1, f"{which}: the words stand still"
     assert tab.faults == []
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_ids_and_words_of_the_figures(open_page, page):
-    tab = open_page(page)
-    assert tab.evaluate("checks.repeatedIds()") == []
-    for figure in tab.query_selector_all("figure.live"):
-        assert figure.query_selector("figcaption").inner_text().strip()
-        assert len(figure.query_selector(".live-panels").get_attribute("aria-label")) > 20
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_controls_are_large_enough_for_a_thumb(open_page, page):
-    tab = open_page(page, **narrow())
-    assert tab.evaluate("checks.smallControls()") == []
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("page", PAGES)
-def test_text_reads_in_both_themes(open_page, page, theme):
-    tab = open_page(page, theme=theme)
-    assert tab.evaluate("document.documentElement.dataset.theme") == theme
-    assert tab.evaluate("checks.faintText()") == []
 
 
 @pytest.mark.parametrize("page", PAGES)
