@@ -1,8 +1,10 @@
 """`python -m helpers audit module:build --data data.pt`: an audit without a notebook."""
 
 import argparse
+import re
 import sys
 from importlib import import_module
+from pickle import UnpicklingError
 
 import torch
 from torch import nn
@@ -11,11 +13,12 @@ from helpers._audit import audit
 
 
 def main() -> None:
-    """Print the report of a network, the one that `module:build` names or returns."""
+    """Print the report of a network in evaluation mode; modules are looked for in this folder."""
     parser = argparse.ArgumentParser(prog="python -m helpers")
     command = parser.add_subparsers(required=True).add_parser("audit", description=main.__doc__)
-    command.add_argument("build", help="module:name of a network, or of what makes one")
-    command.add_argument("--data", required=True, help="a .pt file of (X, y), or module:name")
+    command.add_argument("build", help="module:name of a network, or of a function that makes one")
+    pair = "a .pt file of (X, y), or module:name of such a pair, a DataLoader, or what makes one"
+    command.add_argument("--data", required=True, help=pair)
     command.add_argument("--weights", help="a .pt file with a state_dict")
     command.add_argument("--loss", help="module:name of a mean over rows of (outputs, y)")
     command.add_argument("--device", default="cpu")
@@ -23,25 +26,45 @@ def main() -> None:
     try:
         _run(parser.parse_args())
     except Exception as error:  # whatever the user's code raises is one sentence here
-        sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        sys.exit(kind + " ".join(str(error).split()))
 
 
 def _run(asked: argparse.Namespace) -> None:
-    module = _named(asked.build)
-    module = (module if isinstance(module, nn.Module) else module()).to(asked.device)
+    module = _named(asked.build, "build needs")
+    module = module if isinstance(module, nn.Module) or not callable(module) else module()
+    if not isinstance(module, nn.Module):
+        raise ValueError(f"build needs a network or what makes one, got {type(module).__name__}.")
     if asked.weights:
-        module.load_state_dict(torch.load(asked.weights, map_location=asked.device))
-    data = torch.load(asked.data) if asked.data.endswith(".pt") else _named(asked.data)
-    data = data() if callable(data) else data
-    report = audit(module.eval(), data, loss=_named(asked.loss) if asked.loss else None)
+        state, own = _loaded(asked.weights, "the network's state_dict"), module.state_dict()
+        if other := [key for key in state if key not in own]:
+            got = f"{other[0]!r} in place of {next(iter(own))!r}"
+            raise ValueError(f"{asked.weights} needs the network's state_dict alone, got {got}.")
+        module.load_state_dict(state)
+    stored, need = asked.data.endswith(".pt"), "--data needs a .pt file or"
+    data = _loaded(asked.data, "torch tensors (X, y)") if stored else _named(asked.data, need)
+    loss = _named(asked.loss, "--loss needs") if asked.loss else None
+    module = module.to(asked.device).eval()
+    report = audit(module, data() if callable(data) else data, loss=loss)
     print(report)
     if asked.out:
         report.save(asked.out)
 
 
-def _named(text: str):
+def _named(text: str, need: str):
     where, _, name = text.partition(":")
+    if not (where and name) or where.endswith(".py"):
+        right = f": write {where.removesuffix('.py')}:{name}" if name else ""
+        raise ValueError(f"{need} module:name, got {text!r}{right}.")
     return getattr(import_module(where), name)
+
+
+def _loaded(path: str, what: str):
+    try:
+        return torch.load(path, map_location="cpu")
+    except UnpicklingError as error:
+        got = re.search(r"GLOBAL (\S+)", str(error))
+        raise ValueError(f"{path} needs {what}, got {got[1] if got else 'others'}.") from error
 
 
 if __name__ == "__main__":

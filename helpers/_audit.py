@@ -127,16 +127,14 @@ def audit(
 ) -> Report:
     """Return what can be said of the flatness of `module` now, and how far a rescaling moves it.
 
-    `data` is a pair (X, y), or a loader of such pairs; X of a pair may be a tuple or a dict of
-    tensors. `x` is an input to find symmetries with, two rows of X where none is given. `loss` is
-    a function of (outputs, y), a mean over rows: where none is given, cross-entropy of outputs
-    (n, classes) for class numbers and half the squared error for real targets. Over a pair any
-    loss is taken as it is, of all rows at once, so a sum, class weights or pairs of rows are
-    measured as such; a loader refuses them. The module is measured in the mode that it is in,
-    half precision as float32 (the twins too), frozen parameters like all others. One rescaling is
-    followed from c = 1/100 to 100; its flattest twin and its sharpest are measured anew, but for
-    their traces: Theorem 3 takes them from products here, exact up to 1,500 parameters, else of
-    random signs.
+    `data` is a pair (X, y), where X may be a tuple or a dict of tensors, or a loader of pairs; `x`
+    an input to find symmetries with, two rows of X where none is given; `loss` a mean over rows of
+    (outputs, y), by itself cross-entropy of (n, classes) or half the squared error. Over a pair any
+    loss is taken as it is, of all rows at once; over a loader a sum, class weights or a loss of
+    pairs of rows is refused. The module is measured in its mode, half precision as float32 (the
+    twins too), frozen parameters like others. One rescaling is followed from c = 1/100 to 100; its
+    flattest twin and its sharpest are measured anew, but the trace is there by Theorem 3 from
+    products here, exact up to 1,500 parameters, else of random signs.
     Cost: some 450 Hessian-vector products; some 300 and one a parameter where those are few.
 
     Raises:

@@ -340,7 +340,7 @@ WRONG = [
     (
         made(5, 6, 2),
         (X, y),
-        "runs on the data, got: Target 2 is out of bounds; this was cross-entropy",
+        "runs on the data, got: Target 2 is out of bounds; this was cross_entropy",
     ),
     (made(5, 6, 3), (X.float(), y), "runs on the data, got: .*dtype"),
     (nn.Sequential(nn.Linear(5, 3), nn.Dropout()).double(), (X, y), "call module.eval"),

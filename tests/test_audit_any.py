@@ -16,6 +16,7 @@ from torch.func import functional_call, hessian
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
+import helpers.__main__
 import helpers.sweep._audit
 from helpers import audit, fisher_rao_norm, flatten, functional, number, unflatten
 from helpers.nets._losses import Loss
@@ -148,7 +149,7 @@ def test_an_audit_of_sequences_counts_tokens_and_says_of_how_many(tokens):
 
 def test_a_loss_that_sequences_need_is_asked_for_in_one_sentence(tokens):
     module, data = tokens
-    sentence = r"size \[4, 7\], got \[4, 6\]; this was cross-entropy of outputs \(n, classes\), and"
+    sentence = r"size \[4, 7\], got \[4, 6\]; this was cross_entropy, by itself"
     with pytest.raises(ValueError, match=sentence):
         audit(module, tuple(data), progress=False)
 
@@ -239,7 +240,10 @@ def test_several_inputs_come_as_one_X_and_are_measured_as_one(box):
 
 
 SEVERAL = [
-    ((X, X, y), "two tensors, got Tensor, Tensor, Tensor: a pair, with several inputs as one"),
+    (
+        (X, X, y),
+        "two tensors, got Tensor, Tensor, Tensor: a pair .X, y., with several inputs as one",
+    ),
     (((X, X[:5]), y), "got 5 inputs and 60 targets"),
     (({"u": X / 0, "v": X}, y), "needs finite data"),
     ({"X": X, "y": y}, "two tensors, got dict: a pair"),
@@ -257,7 +261,7 @@ def test_data_that_are_no_pair_are_one_sentence(data, sentence):
 def test_the_report_says_which_loss_was_measured_and_in_which_mode():
     module = made(5, 6, 3)
     usual = str(audit(module, (X, y), progress=False))
-    assert "loss: cross-entropy of outputs (n, classes); module in training mode" in usual
+    assert "loss: cross_entropy; module in training mode" in usual
     summed = audit(module.eval(), (X, y), loss=nn.CrossEntropyLoss(reduction="sum"), progress=False)
     said = "loss: CrossEntropyLoss, as it is, of all rows at once; module in evaluation mode"
     assert said in str(summed)
@@ -272,7 +276,7 @@ def test_the_report_says_which_loss_was_measured_and_in_which_mode():
     [
         (
             nn.CrossEntropyLoss,
-            "runs on the data, got: Boolean value .*; this was the class CrossEntropyLoss, and",
+            "runs on the data, got: Boolean value .*; this was the class CrossEntropyLoss, by",
         ),
         (
             nn.CrossEntropyLoss(reduction="none"),
@@ -292,7 +296,86 @@ def test_a_loss_that_does_not_fit_is_one_sentence(loss, sentence):
 
 @pytest.mark.parametrize("module", [lambda z: z, [made(5, 3)]])
 def test_what_is_no_module_is_one_sentence(module):
-    with pytest.raises(
-        ValueError, match=r"needs a module of torch, got (function|list): its weights"
-    ):
+    with pytest.raises(ValueError, match=r"needs a module of torch, got (function|list)"):
         audit(module, (X, y), progress=False)
+
+
+def test_over_a_loader_class_weights_are_refused_and_no_other_loss_is_called_the_same():
+    weighted = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 1.0]).double())
+    loader = DataLoader(TensorDataset(X, y), batch_size=20)
+    with pytest.raises(
+        ValueError, match="which with weights is not torch's mean: that divides by them"
+    ):
+        audit(made(5, 6, 3), loader, loss=weighted, progress=False)
+
+
+# The command says what is wrong with a file or a name.
+
+NETS = """
+from torch import nn
+import torch
+X, y = torch.ones(9, 5), torch.zeros(9).long()
+def build(): return nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))
+three = 3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "kept.py").write_text(NETS, encoding="utf-8")
+    module = made(5, 4, 3).float()
+    saved = {
+        "data.pt": (X.float(), y),
+        "numpy.pt": (X.numpy(), y.numpy()),
+        "dict.pt": {"X": X, "y": y},
+        "whole.pt": module,
+        "epoch.pt": {"model": module.state_dict(), "epoch": 3},
+        "parallel.pt": {f"module.{name}": p for name, p in module.state_dict().items()},
+        "good.pt": module.state_dict(),
+    }
+    for name, what in saved.items():
+        torch.save(what, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return module
+
+
+def command(monkeypatch, *asked):
+    monkeypatch.setattr("sys.argv", ["helpers", "audit", *asked])
+    helpers.__main__.main()
+
+
+ASKED = [
+    ("kept", "data.pt", None, "^build needs module:name, got 'kept'.$"),
+    ("kept.py:build", "data.pt", None, "^build needs .* got 'kept.py:build': write kept:build.$"),
+    ("kept:three", "data.pt", None, "^build needs a network or what makes one, got int.$"),
+    ("kept:build", "data.npz", None, "^--data needs a .pt file or module:name, got 'data.npz'.$"),
+    ("kept:build", "numpy.pt", None, r"^numpy.pt needs torch tensors .X, y., got numpy\S+.$"),
+    ("kept:build", "dict.pt", None, "two tensors, got dict: a pair .X, y..$"),
+    ("kept:build", "data.pt", "whole.pt", "^whole.pt needs the network's state_dict, got torch.nn"),
+    ("kept:build", "data.pt", "epoch.pt", "alone, got 'model' in place of '0.weight'.$"),
+    ("kept:build", "data.pt", "parallel.pt", "got 'module.0.weight' in place of '0.weight'.$"),
+]
+
+
+@pytest.mark.parametrize(("build", "data", "weights", "sentence"), ASKED)
+def test_the_command_names_what_does_not_fit(folder, monkeypatch, build, data, weights, sentence):
+    more = ("--weights", weights) if weights else ()
+    with pytest.raises(SystemExit) as stopped:
+        command(monkeypatch, build, "--data", data, *more)
+    assert re.search(sentence, stopped.value.code)
+    assert len(stopped.value.code) < 200
+
+
+def test_the_command_takes_weights_and_names_that_fit(folder, monkeypatch, capsys):
+    command(monkeypatch, "kept:build", "--data", "data.pt", "--weights", "good.pt")
+    given = str(audit(folder.eval(), (X.float(), y), progress=False))
+    assert capsys.readouterr().out.strip() == given.strip()
+
+
+def test_the_help_says_where_modules_are_looked_for_and_in_which_mode(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        command(monkeypatch, "--help")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "in evaluation mode; modules are looked for in this folder" in said
+    assert "a DataLoader, or what makes one" in said

@@ -117,8 +117,8 @@ def diagonal(loss: LossFn, params: Params, samples=None, generator=None) -> Tens
 def group_forms(loss: LossFn, params: Params, of: Tensor, samples: int, generator) -> Tensor:
     """Return vᵀHv for random signs v on one group of entries and 0 elsewhere, (samples, G).
 
-    Each has the mean Σ H_ii over its group; `of` (n,) says to which of 0 … G − 1 an entry belongs.
-    No form has noise from where two groups meet. Cost: samples · G products.
+    Each has the mean Σ H_ii over its group, and no noise from where two groups meet; `of` (n,) says
+    to which of 0 … G − 1 an entry belongs. Cost: samples · G products.
     """
     product, forms, groups = hessian_operator(loss, params), [], range(int(of.max()) + 1)
     for rows in signs(flatten(params), samples, generator):

@@ -55,8 +55,9 @@ def _nodes(value: Tensor) -> set[Node]:
     return seen
 
 
-def _rounding(value: Tensor) -> float:
+def _rounding(loss: LossFn, params: Params) -> float:
     """Return the eps of the coarsest type that a step of L computes in, whatever L's own is."""
+    value = kept_gradient(loss, params)[2]
     dtypes = {out.dtype for node in _nodes(value) for out in getattr(node, "_input_metadata", ())}
     return max(torch.finfo(t).eps for t in {value.dtype, *dtypes} if t.is_floating_point)
 
@@ -123,17 +124,17 @@ def _directions(params: Params, seed: int) -> Params:
 def _check(loss: LossFn, params: Params) -> None:
     """Compare ∇L with differences of L, and Hess L with its transpose and differences of ∇L."""
     u, v = (flatten(_directions(params, seed)) for seed in (1, 2))
-    rounding = _rounding(kept_gradient(loss, params)[2])
-    g, Hu, Hv = here = _along(loss, params, u, v)
+    rounding = _rounding(loss, params)
+    _, g, Hu, Hv = here = _along(loss, params, u, v)
     beside = _along(loss, perturb(params, v, 16 * rounding), u, v)  # so near that all is rounding
-    noise = [(there - at).abs() for there, at in zip(beside, here)]
+    _, off, *offs = [(there - at).abs() for there, at in zip(beside, here)]
     scale = rounding**0.25 * ((v * Hu).abs().sum() + (u * Hv).abs().sum())
-    askew = (v @ Hu - u @ Hv).abs() > scale + 10 * (v.abs() @ noise[1] + u.abs() @ noise[2])
+    askew = (v @ Hu - u @ Hv).abs() > scale + 10 * (v.abs() @ offs[0] + u.abs() @ offs[1])
+    floor = 100 * rounding * g.abs() + 30 * off  # of the slopes
     # the second step passes by kinks that the first one met, and takes the slopes between others
     for h, points in ((rounding**0.5, 1), (rounding**0.5625, 64)):
-        tried = (loss, params, v, h, points, g, Hv, rounding, noise[0])
-        wrong = "second" if askew else _wrong_along(*tried)
-        if not wrong:
+        at = (loss, params, v, h, points, g, Hv, rounding, floor)
+        if not (wrong := "second" if askew else _wrong_along(*at)):
             return
     raise ValueError(
         f"the curvature of L needs derivatives that are those of L, got a {wrong} derivative that "
@@ -142,33 +143,26 @@ def _check(loss: LossFn, params: Params) -> None:
     )
 
 
-def _wrong_along(loss, params, v: Tensor, h: float, points, g, Hv, rounding: float, noise) -> str:
+def _wrong_along(loss, params, v: Tensor, h: float, points, g, Hv, rounding: float, floor) -> str:
     """Return which derivative along v is not a difference over 2h, "" if both are.
 
     L's difference is compared with the mean of its slopes at so many points on the way. The Hessian
     is judged in float64 only: a step as long as float32 needs meets too many kinks.
     """
-    (g_up, up), (g_down, down) = (_slope(loss, perturb(params, v, t)) for t in (h, -h))
+    (up, g_up), (down, g_down) = (_along(loss, perturb(params, v, t)) for t in (h, -h))
     way = (h * ((2 * j + 1) / points - 1) for j in range(points))
-    slope = sum(_slope(loss, perturb(params, v, t))[0] @ v for t in way) / points
+    slope = sum(_along(loss, perturb(params, v, t))[1] @ v for t in way) / points
     least = 10 * rounding * (up.abs() + down.abs()) / h
     if ((up - down) / (2 * h) - slope).abs() > rounding**0.25 * (g * v).abs().sum() + least:
         return "first"
-    lengths = [block.numel() for block in params.values()]
-    off, true, floor = (
-        torch.stack([part.norm() for part in vector.split(lengths)])
-        for vector in ((g_up - g_down) / (2 * h) - Hv, Hv, 100 * rounding * g.abs() + 30 * noise)
-    )
-    allowed = rounding**0.25 * (true + Hv.norm() / 100) + floor / h
+    sizes = [block.numel() for block in params.values()]
+    vectors = ((g_up - g_down) / (2 * h) - Hv, Hv, floor / h)
+    off, true, least = (torch.stack([b.norm() for b in w.split(sizes)]) for w in vectors)
+    allowed = rounding**0.25 * (true + Hv.norm() / 100) + least
     return "second" if rounding < 1e-15 and bool((off > allowed).any()) else ""
 
 
-def _slope(loss: LossFn, params: Params) -> tuple[Tensor, Tensor]:
-    g, _, value = kept_gradient(loss, params)
-    return flat(g), value.detach()
-
-
-def _along(loss: LossFn, params: Params, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    g, blocks, _ = kept_gradient(loss, params)
-    H = kept_product(g, blocks)
-    return flat(g), H(u), H(v)
+def _along(loss: LossFn, params: Params, *directions: Tensor) -> list[Tensor]:
+    """Return L, ∇L and the products of Hess L with some directions."""
+    g, blocks, value = kept_gradient(loss, params)
+    return [value.detach(), flat(g), *map(kept_product(g, blocks), directions)]

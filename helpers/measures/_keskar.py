@@ -67,8 +67,8 @@ def keskar_sharpness(
             if there < fall:
                 best, fall = point * half, float(there)
         f.unit = 1.0
-    rise = max(0.0, -fall)
-    worst = perturb(params, _to(best, theta) if A is None else A @ _to(best, theta))
+    rise, end = max(0.0, -fall), torch.as_tensor(best).to(theta)
+    worst = perturb(params, end if A is None else A @ end)
     return BoxSharpness(100 * rise / (1 + base), rise, worst, f.evaluations)
 
 
@@ -93,15 +93,11 @@ class _Fall:
     def __call__(self, u: np.ndarray) -> tuple[float, np.ndarray]:
         self.evaluations += 1
         with torch.enable_grad():
-            z = _to(self.half * u, flatten(self.params)).requires_grad_()
+            z = torch.as_tensor(self.half * u).to(flatten(self.params)).requires_grad_()
             value = self.loss(perturb(self.params, z if self.A is None else self.A @ z))
             (g,) = torch.autograd.grad(value, z)
         fall, slope = self.base - float(value.detach()), -self.half * g.cpu().double().numpy()
         return fall / self.unit, slope / self.unit
-
-
-def _to(z: np.ndarray, theta: Tensor) -> Tensor:
-    return torch.as_tensor(z).to(theta)
 
 
 def _subspace(subspace: int | Tensor | None, theta: Tensor, generator) -> Tensor | None:

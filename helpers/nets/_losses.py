@@ -94,7 +94,7 @@ def checked_data(who: str, *data: Tensor) -> tuple[Tensor, Tensor]:
     if len(data) != 2 or not all(isinstance(values, Tensor) and values.ndim for values in data):
         got = ", ".join(type(values).__name__ for values in data)
         box = len(data) == 2 and isinstance(data[0], (tuple, list, dict))
-        why = "wrap the module so that it takes one tensor" if box else "a pair"
+        why = "wrap the module so that it takes one tensor" if box else "a pair (X, y)"
         why += ", with several inputs as one" if len(data) > 2 else ""
         raise ValueError(f"{who} needs inputs X and targets y, two tensors, got {got}: {why}.")
     X, y = map(as_ordinary, data)

@@ -80,7 +80,8 @@ class ModuleNet:
     @torch.no_grad()
     def _try_twice(self, params: Params, x: Tensor) -> None:
         """Run the module twice on copies: it may change no copy, draw nothing, and must agree."""
-        before, copies = {**params, "its input": x}, tree_map(_copy, {**params, "its input": x})
+        before = {**params, "its input": x}
+        copies = tree_map(lambda t: t.clone() if isinstance(t, Tensor) else t, before)
         dice, outputs = _dice(), []
         for _ in range(2):
             outputs.append(self._run({name: copies[name] for name in params}, copies["its input"]))
@@ -114,9 +115,7 @@ def full_precision() -> Iterator[None]:
 
 def _check_still(module: nn.Module) -> None:
     if not isinstance(module, nn.Module):
-        raise ValueError(
-            f"functional needs a module of torch, got {type(module).__name__}: its weights are θ."
-        )
+        raise ValueError(f"functional needs a module of torch, got {type(module).__name__}.")
     for name, layer in module.named_modules():
         if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.training and layer.p > 0:
             raise ValueError(
@@ -127,10 +126,6 @@ def _check_still(module: nn.Module) -> None:
     if lazy or not any(True for _ in module.parameters()):
         got = f"{lazy[0]} not initialized" if lazy else f"{type(module).__name__} without any"
         raise ValueError(f"functional needs a module with parameters, got {got}: they are θ.")
-
-
-def _copy(leaf: Any) -> Any:
-    return leaf.clone() if isinstance(leaf, Tensor) else leaf
 
 
 def _same(a: Any, b: Any, rounding: float) -> bool:
@@ -162,14 +157,6 @@ class _TwiceDifferentiable(TorchFunctionMode):
         return step(func, *args, **(kwargs or {})) if step else func(*args, **(kwargs or {}))
 
 
-def _weight_norm(_, v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
-    return v * (g / torch.norm_except_dim(v, 2, dim))
-
-
-def _hardsigmoid(_, z: Tensor, inplace: bool = False) -> Tensor:
-    return (z / 6 + 0.5).clamp(0, 1)
-
-
 def _embedding(func, i, weight, padding_idx=None, max_norm=None, norm_type=2.0, *_, **__) -> Tensor:
     """Look rows up, with the slope of that: of padding too, not by frequency, and not sparse."""
     return func(i, weight, None, max_norm, norm_type)
@@ -181,8 +168,8 @@ def _recurrent(func, *args, **kwargs) -> Any:
 
 
 _STEPS = {
-    "_weight_norm": _weight_norm,
-    "hardsigmoid": _hardsigmoid,
+    "_weight_norm": lambda _, v, g, dim=0: v * (g / torch.norm_except_dim(v, 2, dim)),
+    "hardsigmoid": lambda _, z, inplace=False: (z / 6 + 0.5).clamp(0, 1),
     "embedding": _embedding,
     **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), _recurrent),
 }

@@ -20,10 +20,8 @@ from helpers.nets._params import Params, check_finite, loss_at
 def asked(module: nn.Module, data, x, loss):
     """Return module, parameters and loss to measure, ‖∇L‖₂, an x for symmetries, and what to say.
 
-    A module in half precision is copied. The loss is run here, before the long computation.
-
-    Raises:
-        ValueError: a module, data or a loss that do not fit, each with what is wrong.
+    A module in half precision is copied. What does not fit is a ValueError before the long
+    computation: the loss is run here.
     """
     f, params = functional(module)
     check_finite(params, "audit")
@@ -55,8 +53,8 @@ def _run_once(L, params: Params, name: str) -> float:
     except (RuntimeError, LookupError, TypeError, AttributeError) as error:
         said = str(error).splitlines()[0].rstrip(".")
         raise ValueError(
-            f"audit needs a loss that runs on the data, got: {said}; this was {name}, and loss= "
-            "gives another."
+            f"audit needs a loss that runs on the data, got: {said}; this was {name}, by itself "
+            "cross_entropy of outputs (n, classes) or squared_error."
         ) from error
 
 
@@ -90,12 +88,10 @@ def _wide(t: Tensor) -> Tensor:
 
 def _criterion(loss, y: Tensor):
     """Return the name of a loss and the loss, of which there is a usual one for these targets."""
-    if loss is None and y.is_floating_point():
-        return "half the squared error", squared_error(None, y, y).criterion
-    if loss is None:
-        return "cross-entropy of outputs (n, classes)", cross_entropy(None, y, y).criterion
-    name = getattr(loss, "__name__", type(loss).__name__)
-    return f"the class {name}" if isinstance(loss, type) else name, loss
+    usual = squared_error if y.is_floating_point() else cross_entropy
+    name = getattr(loss or usual, "__name__", type(loss).__name__)
+    name = f"the class {name}" if isinstance(loss, type) else name
+    return name, loss or usual(None, y, y).criterion
 
 
 def answers(outputs: Tensor, y: Tensor) -> Tensor:
