@@ -304,7 +304,7 @@ def test_over_a_loader_class_weights_are_refused_and_no_other_loss_is_called_the
     weighted = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 1.0]).double())
     loader = DataLoader(TensorDataset(X, y), batch_size=20)
     with pytest.raises(
-        ValueError, match="which with weights is not torch's mean: that divides by them"
+        ValueError, match="with weights not torch's own mean: that divides by them"
     ):
         audit(made(5, 6, 3), loader, loss=weighted, progress=False)
 

@@ -126,7 +126,7 @@ def _check_mean(criterion: Callable, value: Tensor, parts: Sequence[Sequence[Ten
             "over_loader needs a criterion that is a mean over rows, got a value of shape "
             f"{tuple(value.shape)}, {float(together):.6g} for rows together and {float(mean):.6g} "
             "in two parts: take reduction='mean' without weights, ignored targets or pairs, or "
-            "average reduction='none', which with weights is not torch's mean: that divides by them."
+            "average reduction='none', with weights not torch's own mean: that divides by them."
         )
 
 
