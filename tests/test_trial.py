@@ -132,6 +132,9 @@ def test_random_weights_are_not_near_zero_and_keep_the_size_of_a_signal():
     assert 0.5 <= float(gain.min()) < float(gain.max()) <= 1.5
     steps = torch.arange(3)
     assert _trial._random(steps, dice) is steps
+    phases = _trial._random(torch.zeros(50, 100, dtype=torch.complex64), dice)
+    assert (phases.dtype, phases.shape) == (torch.complex64, (50, 100))
+    assert float(phases.real.abs().min()) > 0.03 and float(phases.imag.abs().min()) > 0.03
 
 
 def test_a_shaken_buffer_is_positive_where_it_was_zero_and_whole_numbers_stay():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from helpers.maps._group import Group, Kind
 from helpers.maps._symmetry import apply_scaling
 from helpers.maps._trial import Trial, believed
-from helpers.maps._words import layers, refusals, words
+from helpers.maps._words import layer_of, layers, refusals, words
 from helpers.nets._params import Params, check_finite
 
 
@@ -50,6 +51,8 @@ class Symmetries:
     _group: Group = field(repr=False, compare=False)
     _kinds: dict[Symmetry, Kind] = field(repr=False, compare=False)
     _params: Params = field(repr=False, compare=False)
+    _reasons: dict[str, str] = field(repr=False, compare=False)  # why not, by layer
+    _trial = Trial  # as that of the search, to see what it makes of a group that is wrong
 
     def __str__(self) -> str:
         head = f"{self.dim} factors that change no prediction"
@@ -64,16 +67,10 @@ class Symmetries:
         z = torch.zeros(self._group.dim, dtype=torch.float64)
         for up, amount in amounts.items():
             units = [i for kind in self._named(up) for i in kind.units]
-            c = torch.as_tensor(amount, dtype=torch.float64).detach().cpu()
-            _check_amount(c, len(units), up)
-            z[units] += c.log()
+            z[units] += _checked(amount, len(units), getattr(up, "up", up)).log()
         logs = self._group.logs(z, self._params)
         ones = {name: torch.ones_like(p) for name, p in self._params.items()}
         return ones | {name: u.exp().to(ones[name]) for name, u in logs.items()}
-
-    def _trial(self, module: nn.Module, x) -> Trial:
-        """Return a trial as that of the search, to see what it makes of a group that is wrong."""
-        return Trial(module, x)
 
     def _named(self, up) -> list[Kind]:
         """Return the kinds that a symmetry, a layer or a parameter's name stands for."""
@@ -84,9 +81,9 @@ class Symmetries:
         ]
         if not kinds:
             every = ", ".join(dict.fromkeys(n for k in self._kinds.values() for n in layers(k, 1)))
-            reason = {r.up: r.reason for r in self.refused}.get(up, "there is no such layer")
+            why = self._reasons.get(up, "there is no such layer")
             raise ValueError(
-                f"rescale needs one of the layers {every or 'none'}, got {up!r}: {reason}."
+                f"rescale needs one of the layers {every or 'none'}, got {up!r}: {why}."
             )
         return kinds
 
@@ -94,18 +91,22 @@ class Symmetries:
 def find_symmetries(module: nn.Module, x=None) -> Symmetries:
     """Return all positive diagonal rescalings of the parameters that keep the module's function.
 
+    All, but for what no output feels, as a bias that a softmax or a norm subtracts again.
     Runs the module once on copies, with a label beside each number in memory that says what it
     would be multiplied by. Each operation asks for equations between labels, and what solves them
     is the group. It is tried before it is believed: on random weights in float64, here and on
     another input; what does not pass is refused. The module is left as it was, bit by bit.
 
-    `x` is an ordinary input, a tensor, a tuple of arguments or a dict of keywords; a batch of two
-    and small images will do, but a sequence as long as any you use. The function is kept on every
-    input that takes the same way through the code.
+    `x` is an ordinary input, a tensor, a tuple of arguments or a dict of keywords: two rows and
+    small images, but more rows where they part ways, as at experts or signs, and a sequence as
+    long as any. The function is kept on every input that takes the same way through the code.
 
     Raises:
-        ValueError: no x, or a module that does not run on it with copies of its parameters.
+        ValueError: no x, no module, or one that does not run on x with copies of its parameters.
     """
+    if not isinstance(module, nn.Module):
+        got = type(module).__name__
+        raise ValueError(f"a search for symmetries needs a torch module, got {got}: it has layers.")
     if x is None:
         raise ValueError(
             "a search for symmetries needs an input, as in find_symmetries(module, x), got none: "
@@ -118,8 +119,15 @@ def find_symmetries(module: nn.Module, x=None) -> Symmetries:
         said = words(kind, group.logs(torch.zeros(group.dim).index_fill(0, units, 1.0), params))
         kinds[Symmetry(up[0] if len(up) == 1 else up, downs, len(kind.units), said)] = kind
     ups = {up for kind in kinds.values() for up in layers(kind, 1)}
-    refused = tuple(Refusal(*refusal) for refusal in refusals(group, faults, ups))
-    return Symmetries(sum(s.units for s in kinds), tuple(kinds), refused, group, kinds, params)
+    dim, why = sum(s.units for s in kinds), dict(refusals(group, faults, ups))
+    refused = tuple(map(Refusal, why, why.values()))
+    return Symmetries(dim, tuple(kinds), refused, group, kinds, params, _tied(module) | why)
+
+
+def _tied(module) -> dict[str, str]:
+    first = {id(p): layer_of(name) for name, p in module.named_parameters()}
+    every = module.named_parameters(remove_duplicate=False)
+    return {layer_of(n): f"it shares its parameters with {first[id(p)]}" for n, p in every}
 
 
 def symmetry_scaling(module: nn.Module, amounts: Mapping, x=None) -> Params:
@@ -141,10 +149,8 @@ def rescale(module: nn.Module, amounts: Mapping[str | Symmetry, float | Tensor],
     a name, where a layer has several. The module itself is not changed.
 
     Raises:
-        ValueError: a layer that is not there or not rescalable, with the reason; factors that are
-            not finite and positive, or that the dtype cannot hold.
+        ValueError: a layer that is not rescalable, why; factors not > 0, or beyond the dtype.
     """
-    check_finite(dict(module.named_parameters()), "rescale")
     return _applied(find_symmetries(module, x), amounts)
 
 
@@ -154,7 +160,6 @@ def random_twin(module: nn.Module, x=None, *, size: float, generator: torch.Gene
     Raises:
         ValueError: as `rescale`.
     """
-    check_finite(dict(module.named_parameters()), "random_twin")
     symmetries, amounts = find_symmetries(module, x), {}
     for symmetry in symmetries.found:
         draw = torch.rand(symmetry.units, generator=generator, device=generator.device)
@@ -163,9 +168,11 @@ def random_twin(module: nn.Module, x=None, *, size: float, generator: torch.Gene
 
 
 def _applied(symmetries: Symmetries, amounts) -> Params:
-    twin = apply_scaling(symmetries._params, symmetries.scaling(amounts))
+    params = symmetries._params
+    check_finite({n: p.abs() if p.is_complex() else p for n, p in params.items()}, "rescale")
+    twin = apply_scaling(params, symmetries.scaling(amounts))
     for name, block in twin.items():
-        lost = ~torch.isfinite(block) | ((block == 0) & (symmetries._params[name] != 0))
+        lost = ~torch.isfinite(block) | ((block == 0) & (params[name] != 0))
         if bool(lost.any()):
             raise ValueError(
                 f"rescale needs factors that {block.dtype} can hold, got {int(lost.sum())} entries "
@@ -174,9 +181,13 @@ def _applied(symmetries: Symmetries, amounts) -> Params:
     return twin
 
 
-def _check_amount(c: Tensor, units: int, up) -> None:
-    if tuple(c.shape) not in ((), (units,)) or not bool((torch.isfinite(c) & (c > 0)).all()):
-        raise ValueError(
-            f"rescaling {up} needs finite factors > 0 of shape () or ({units},), "
-            f"got {c.tolist()}: relu(-z) is not -relu(z)."
-        )
+def _checked(amount, units: int, up) -> Tensor:
+    with suppress(TypeError, ValueError, RuntimeError):  # what is no number
+        c = torch.as_tensor(amount, dtype=torch.float64).detach().cpu()
+        if c.shape in ((), (units,)) and bool((torch.isfinite(c) & (c > 0)).all()):
+            return c
+        amount = c.tolist()
+    raise ValueError(
+        f"rescaling {up!r} needs a finite factor > 0, or {units} of them, got {amount!r}: "
+        "each unit has one, and relu(-z) is not -relu(z)."
+    )

@@ -33,8 +33,7 @@ def scale_inputs(X: Tensor) -> Bijection:
     Raises:
         ValueError: X is not (N, d), not finite, or has a constant feature.
     """
-    _check_inputs("scale_inputs", X)
-    scaler = StandardScaler().fit(_numpy(X))
+    scaler = StandardScaler().fit(_checked("scale_inputs", X))
     s = torch.as_tensor(np.sqrt(scaler.var_)).to(X)
     if not bool((s > 0).all()):
         raise ValueError(
@@ -53,9 +52,8 @@ def whiten_inputs(X: Tensor) -> Bijection:
     Raises:
         ValueError: X is not (N, d), not finite, or its covariance is singular.
     """
-    _check_inputs("whiten_inputs", X)
-    N, d = X.shape
-    pca = PCA().fit(_numpy(X)) if d < N else None
+    N, d = (data := _checked("whiten_inputs", X)).shape
+    pca = PCA().fit(data) if d < N else None
     if pca is None or pca.singular_values_[-1] <= 1e-10 * pca.singular_values_[0]:
         raise ValueError(
             f"whiten_inputs needs a regular covariance, got {N} examples of {d} features with "
@@ -86,14 +84,11 @@ def warp_inputs(centre: Tensor, factor: float, *, radius: float = 1.0) -> Biject
     return radial_map(centre, r_hat=r_hat, rho=rho, delta=radius)
 
 
-def _numpy(X: Tensor) -> np.ndarray:
-    return X.detach().cpu().double().numpy()
-
-
-def _check_inputs(who: str, X: Tensor) -> None:
+def _checked(who: str, X: Tensor) -> np.ndarray:
     if X.ndim != 2 or not bool(torch.isfinite(X).all()):
         raise ValueError(
             f"{who} needs finite inputs of shape (N, d), got shape {tuple(X.shape)}"
             f"{'' if X.ndim != 2 else ' with NaN or infinite entries'}: "
             "means and deviations are taken over N examples."
         )
+    return X.detach().cpu().double().numpy()

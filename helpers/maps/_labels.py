@@ -47,8 +47,7 @@ class Labels(Equations, TorchDispatchMode):
             return out
         self.func, self.name = func, func.overloadpacket.__name__.removesuffix("_")
         read = [] if SHAPED.search(self.name) else tensors((args, kwargs))
-        alone = ": number" * (sum(map(self.depends, read)) < 2)  # nothing beside it moves
-        self.why = (self.name + alone, self.layers[-1])
+        self.why = (self.name + ": number" * (sum(map(self.depends, read)) < 2), self.layers[-1])
         given, written = tensors(out), _written(func, args, kwargs)
         self.kept += map(dense, read + given)
         self.varies |= {_key(t) for t in given + written if any(map(self.depends, read))}
@@ -68,8 +67,7 @@ class Labels(Equations, TorchDispatchMode):
         extra = [t for t in written if all(t is not o for o in given)]
         over = self.owned & {*map(_key, written)}  # a weight that forward itself changes
         labels = NotImplemented
-        zero = ZERO if constant else 0  # what is neither multiplied nor zero needs no rule
-        if not any(self.touched(t, zero) for t in read) and self.name != "constant_pad_nd":
+        if not any(self.touched(t, constant * ZERO) for t in read) and "pad" not in self.name:
             labels = tuple(_constant(t) if constant else NONE for t in given)
         elif self.name in self.rules and not over and (not extra or "norm" in self.name):
             with suppress(TypeError, RuntimeError):  # arguments that the rule does not fit

@@ -144,8 +144,7 @@ def scale_direction(params: Params, alpha: float, *, name: str = "theta1") -> Pa
 
 
 def _norm(v: Tensor, dim: int | None) -> Tensor:
-    others = [axis for axis in range(v.ndim) if axis != dim]
-    return v.square().sum(others, keepdim=True).sqrt()
+    return v.square().sum([axis for axis in range(v.ndim) if axis != dim], keepdim=True).sqrt()
 
 
 def _check_block(who: str, params: Params, name: str) -> None:

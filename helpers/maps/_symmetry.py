@@ -59,8 +59,7 @@ def unit_scaling(params: Params, c: Tensor, *, up: str, down: str) -> Params:
     """
     weights = weight_names(params)
     _check_order(weights, up, down, adjacent=True)
-    units, _ = axes(up)
-    _, inputs = axes(down)
+    units, inputs = axes(up)[0], axes(down)[1]
     h = params[up].shape[units]
     if c.shape != (h,) or not bool((torch.isfinite(c) & (c > 0)).all()):
         raise ValueError(
@@ -112,9 +111,8 @@ def scale_layers(
         ValueError: as `layer_scaling`, and non-finite θ or an activation without the symmetry.
     """
     check_finite(params, "scale_layers")
-    S = layer_scaling(params, alphas)
     _check_activation(activation)
-    return apply_scaling(params, S)
+    return apply_scaling(params, layer_scaling(params, alphas))
 
 
 def scale_units(
@@ -126,9 +124,8 @@ def scale_units(
         ValueError: as `unit_scaling`, and non-finite θ or an activation without the symmetry.
     """
     check_finite(params, "scale_units")
-    S = unit_scaling(params, c, up=up, down=down)
     _check_activation(activation)
-    return apply_scaling(params, S)
+    return apply_scaling(params, unit_scaling(params, c, up=up, down=down))
 
 
 def _check_alphas(alphas: Mapping[str, float], weights: list[str]) -> None:

@@ -36,12 +36,13 @@ def believed(module: nn.Module, example) -> tuple[Group, dict[int, str]]:
                 labels.pin(trial.params[name], "shared memory")
             group = Group(labels, labels.named_parts())
             return group, trial.faults(group, max(1e-9, 1e3 * labels.eps))
-        except (RuntimeError, TypeError, ValueError) as error:  # torch raises each of them
+        except Exception as error:  # whatever a module raises on an x that it does not take
             failure = error
-    raise ValueError(
-        "a search for symmetries needs a module that runs on x with copies of its parameters, all "
-        f"dense, got {type(module).__name__}: {str(failure).strip().splitlines()[0].rstrip('.')}."
-    ) from failure
+    said = (str(failure).strip() or type(failure).__name__).splitlines()[0].rstrip(".")
+    if " needs " not in said:
+        rule = "a module that runs on x with copies of its parameters, all dense"
+        said = f"a search for symmetries needs {rule}, got {type(module).__name__}: {said}"
+    raise ValueError(f"{said}.") from failure
 
 
 class Trial:
@@ -51,8 +52,9 @@ class Trial:
         self.module, self.random = module, torch.Generator().manual_seed(0)
         self.x = tree_map(lambda t: _copy(t, dtype), dict(x) if isinstance(x, Mapping) else x)
         self.params = {name: _copy(p, dtype) for name, p in module.named_parameters()}
-        self.own = {name: _copy(b, dtype) for name, b in module.named_buffers()}
-        self.buffers = self.own
+        self.buffers = self.own = {name: _copy(b, dtype) for name, b in module.named_buffers()}
+        if any(bool(t.isnan().any()) for t in tensors(self.x)):
+            raise ValueError("a search for symmetries needs numbers in x, got NaN: it hides all")
 
     def run(self, params, x, labels=None) -> list[Tensor]:
         """Return the tensors that the module gives: always one seed, attention in plain steps."""
@@ -69,8 +71,8 @@ class Trial:
                 warnings.filterwarnings("ignore", "Using .torch.compile")  # it sees our hooks
                 self._follow(labels, stack)
             outputs = called(self.module, state, x)
-        if not tensors(outputs):
-            raise ValueError(f"{type(outputs).__name__}, which holds no tensor, comes out")
+        if not any(t.numel() for t in tensors(outputs)):
+            raise ValueError(f"{type(outputs).__name__}, which holds no number, comes out")
         return tensors(outputs)
 
     def _follow(self, labels, stack):
@@ -86,22 +88,24 @@ class Trial:
         """Return the kinds of `group` not to be believed, with the reason.
 
         Four times all weights and buffers are made random: zeros hide a wrong label, and so does a
-        unit that is dead. Each kind must be felt in one of them: its weights multiplied entry by
-        entry at random have to move the outputs. All factors at once must keep them, each time,
-        here and on another input: to `tol`, or to a hundred times what rounding does there.
+        unit that is dead. Each kind must be felt in one of them, here or on another input: its
+        weights multiplied entry by entry at random have to move the outputs. All factors at once
+        must keep them, each time, on both: to `tol`, or to a hundred times what rounding does.
         """
         kinds, felt, faults, asked = {*range(len(group.kinds))}, set(), {}, tol
-        for _ in range(4 if kinds else 0):
+        for n in range(4 if kinds else 0):
             self.draw()
             tol = max(asked, 100 * self.rounding())
             enough = min(1e3 * tol, tol**0.5)
-            felt |= {k for k in kinds - felt if self.far(group, [k], rough=True) > enough}
+            w = 6.0 if tol < 1e-3 else 1.0  # so wide that signs and ways change, if that is seen
+            felt |= {k for k in kinds - felt if self.far(group, [k], w, n % 2) > enough}
             left = felt - faults.keys()
             if not (off := self.far(group, left)) <= tol:
                 wrong = {k for k in left if not self.far(group, [k]) <= tol} or left
                 said = f"its factor would move the outputs by {off:.0e}: forward reads it unseen"
                 faults |= dict.fromkeys(wrong, said)
-        return faults | dict.fromkeys(kinds - felt, "the outputs do not feel it on this x")
+        said = "not tried: nothing on this x reaches the outputs through it; give more rows"
+        return faults | dict.fromkeys(kinds - felt, said)
 
     def draw(self) -> None:
         """Make all weights and buffers random, and note what comes out, here and elsewhere."""
@@ -110,29 +114,29 @@ class Trial:
         self.xs = [self.x, tree_map(lambda t: _other(t, self.random), self.x)]
         self.base = [self.run(self.params, x) for x in self.xs]
 
-    def far(self, group, kinds, rough=False) -> float:
+    def far(self, group, kinds, w=0.0, at=0) -> float:
         """Return the largest relative change of an output under random factors of these kinds.
 
-        Where it is to be `rough`, each entry takes another part of its factor's logarithm.
+        With w > 0 each entry takes up to w times its logarithm, on one of the two inputs.
         """
         units = [i for k in kinds for i in group.kinds[k].units]
         z = torch.zeros(group.dim, dtype=torch.float64)
         z[units] = 2 * torch.rand(len(units), generator=self.random, dtype=z.dtype) - 1
         logs = group.logs(z, self.params) if units else {}
-        if rough:
-            logs = {n: u * torch.rand(u.shape, generator=self.random) for n, u in logs.items()}
-        return self._moved({n: u.exp() for n, u in logs.items()}, self.xs[: 1 if rough else 2])
+        if w:
+            logs = {n: w * u * torch.rand(u.shape, generator=self.random) for n, u in logs.items()}
+        return self._moved({n: u.exp() for n, u in logs.items()}, [at] if w else [0, 1])
 
     def rounding(self) -> float:
         """Return the largest relative change of an output when each weight's last digit changes."""
         floats = {n: p for n, p in self.params.items() if p.is_floating_point()}
         last = {n: torch.rand(p.shape, generator=self.random) for n, p in floats.items()}
         S = {n: 1 + 2 * torch.finfo(p.dtype).eps * last[n].double() for n, p in floats.items()}
-        return self._moved(S, self.xs)
+        return self._moved(S, [0, 1])
 
-    def _moved(self, S, xs) -> float:
+    def _moved(self, S, places) -> float:
         twin = self.params | {n: (self.params[n] * s).to(self.params[n]) for n, s in S.items()}
-        ends = [zip(a, self.run(twin, x)) for a, x in zip(self.base, xs) if S]
+        ends = [zip(self.base[i], self.run(twin, self.xs[i])) for i in places if S]
         return max((_distance(a, b) for pairs in ends for a, b in pairs), default=0.0)
 
 
@@ -163,6 +167,8 @@ def _distance(a: Tensor, b: Tensor) -> float:
 
 def _random(t: Tensor, generator) -> Tensor:
     """Return a weight of the usual size, none near 0; gains and biases positive."""
+    if t.is_complex():
+        return torch.view_as_complex(_random(torch.view_as_real(t), generator))
     if not t.is_floating_point() or not t.numel():
         return t
     sign = 1 - 2 * torch.randint(2, t.shape, generator=generator) if t.ndim > 1 else 1

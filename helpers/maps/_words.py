@@ -14,17 +14,12 @@ from helpers.nets._params import Params
 BENT = {
     *("softmax", "log_softmax", "gelu", "silu", "tanh", "sigmoid", "exp", "log", "softplus", "elu"),
     *("mish", "erf", "sin", "cos", "log_sigmoid_forward", "hardswish", "hardsigmoid", "hardtanh"),
-    *("div", "clamp", "clamp_min", "clamp_max", "pow"),
+    *("div", "clamp", "clamp_max", "pow"),
 }
-SUMS = ("add", "sub", "rsub")
 WHY = {  # what an operation does that leaves no factor
     **dict.fromkeys(BENT, "{op}{at} bends a factor: phi(cz) is not c phi(z)"),
-    **dict.fromkeys(SUMS, "{op}{at} joins it with a branch that is not multiplied"),
-    **dict.fromkeys(
-        (f"{op}: number" for op in SUMS),
-        "{op}{at} joins it with a number that is not multiplied, such as an eps",
-    ),
-    "clamp_min: number": "{op}{at} bounds it by a number that is not multiplied, as max(norm, eps)",
+    **dict.fromkeys(("add", "sub", "rsub"), "{op}{at} joins it with {what} that is not multiplied"),
+    "clamp_min": "{op}{at} bounds it by what is not multiplied, as max(norm, eps) does",
     "eps": "{op}{at} divides a factor out, but not exactly: its {detail} is not multiplied",
     "stored mean": "{op}{at} subtracts a stored mean, which is not multiplied",
     "output": "its factor would reach the prediction, and nothing is left to undo it",
@@ -88,13 +83,12 @@ def refusals(group: Group, faults: dict[int, str], ups: set[str]) -> Iterator[tu
 def _sentence(op: str, layer: str) -> str:
     op, _, detail = op.partition(": ")
     name = op.strip("_").removeprefix("safe_")
-    key = detail.partition(" = ")[0]
     norm = re.search("(batch|layer|group|rms)_norm", name)
-    otherwise = "{op}{at} ties it to what is not multiplied"
-    otherwise = otherwise if op in RULES else "{op}{at} has no rule here"
-    why = next((WHY[k] for k in (f"{name}: {key}", key, name) if k in WHY), otherwise)
-    at = f" at {layer}" if layer else ""
-    return why.format(op=f"{norm[1]} norm" if norm else name, at=at, detail=detail)
+    rule = "ties it to what is not multiplied" if op in RULES else "has no rule here"
+    why = WHY.get(detail.partition(" = ")[0], WHY.get(name, "{op}{at} " + rule))
+    said = {"op": f"{norm[1]} norm" if norm else name, "at": f" at {layer}" if layer else ""}
+    what = "a number (such as an eps)" if detail else "a branch"
+    return why.format(**said, detail=detail, what=what)
 
 
 def _otherwise(group: Group, name: str, faults: dict[int, str]) -> str:
