@@ -466,7 +466,9 @@ def test_an_input_that_does_not_fit_is_one_sentence():
 def test_what_is_no_module_is_one_sentence(thing):
     sort = type(thing).__name__
     for call in (find_symmetries, lambda m, x: rescale(m, {"0": 2.0}, x)):
-        with pytest.raises(ValueError, match=rf"needs a torch module, got {sort}: it has layers"):
+        with pytest.raises(
+            ValueError, match=rf"needs a torch module, got {sort}: only a module has"
+        ):
             call(thing, torch.ones(2, 3))
 
 

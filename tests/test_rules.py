@@ -112,6 +112,13 @@ STEPS = {  # by name: a step of the parameters a, b and the input x, and their s
     "written at entries of the input's choice": (
         lambda a, b, x: written(a, x > 0, b), (2, 3), (1,), (2, 3),
     ),
+    "zeroed where the input says": (
+        lambda a, b, x: written(a, x > 0, 0.0) * b, (2, 3), (3,), (2,),
+    ),
+    "one where the input says": (
+        lambda a, b, x: written(a, x > 0, 1.0) * b, (2, 3), (3,), (2,),
+    ),
+    "zeroed at places": (lambda a, b, x: written(a, I[:2], 0.0) * b, (3, 2), (2,), (1,)),
     "put into zeros where the input says": (
         lambda a, b, x: written(torch.zeros(4, 2).to(x), m := x[:, 0] > 0, x[m] @ a + b),
         (3, 2), (2,), (4, 3),

@@ -43,7 +43,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Symmetries:
-    """All positive rescalings of a module, `dim` independent factors, and every other layer."""
+    """The positive rescalings of a module, `dim` independent factors, and every other layer."""
 
     dim: int
     found: tuple[Symmetry, ...]
@@ -105,8 +105,10 @@ def find_symmetries(module: nn.Module, x=None) -> Symmetries:
         ValueError: no x, no module, or one that does not run on x with copies of its parameters.
     """
     if not isinstance(module, nn.Module):
-        got = type(module).__name__
-        raise ValueError(f"a search for symmetries needs a torch module, got {got}: it has layers.")
+        raise ValueError(
+            f"a search for symmetries needs a torch module, got {type(module).__name__}: "
+            "only a module has parameters that go by names."
+        )
     if x is None:
         raise ValueError(
             "a search for symmetries needs an input, as in find_symmetries(module, x), got none: "

@@ -39,10 +39,10 @@ def _picked(s: Labels, x, index):
 
 def _put(s: Labels, x, index, v, add=False):
     """Label x where v is written or added at x[index]: alike along all axes up to the last one."""
-    axes = _axes(index)
-    if not add and not any(map(s.depends, axes.values())):
-        return torch.ops.aten.index_put(s[x], index, s[v])
-    u, rest = s[v].expand(torch.ops.aten.index(x, index).shape)[None], x.ndim - 1 - max(axes)
+    v = s[v] if v.ndim or s.depends(v) else s[v.item()]  # a number that Python wrote comes unseen
+    if not any(map(s.depends, (axes := _axes(index)).values())) and not add:
+        return torch.ops.aten.index_put(s[x], index, v)
+    u, rest = v.expand(torch.ops.aten.index(x, index).shape)[None], x.ndim - 1 - max(axes)
     return s.join(s[x], s.alike(u, range(u.ndim - rest)))
 
 

@@ -54,7 +54,7 @@ class Trial:
         self.params = {name: _copy(p, dtype) for name, p in module.named_parameters()}
         self.buffers = self.own = {name: _copy(b, dtype) for name, b in module.named_buffers()}
         if any(bool(t.isnan().any()) for t in tensors(self.x)):
-            raise ValueError("a search for symmetries needs numbers in x, got NaN: it hides all")
+            raise ValueError("a search for symmetries needs numbers in x, got NaN: it never moves")
 
     def run(self, params, x, labels=None) -> list[Tensor]:
         """Return the tensors that the module gives: always one seed, attention in plain steps."""
