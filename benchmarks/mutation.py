@@ -47,6 +47,8 @@ TWINS = {  # where the tests of a module have another name, or more than one fil
     "measures._graph": ("curvature", "derivatives"),
     "measures._products": ("curvature", "loader"),
     "measures._workers": ("distributed",),
+    "sweep._asked": ("audit_any",),
+    "sweep._audit": ("audit", "audit_any"),
     "sweep._greedy": ("sweep",),
     "sweep._orbit": ("sweep",),
     "sweep._reduced_basis": ("sweep",),
