@@ -113,12 +113,12 @@ def _trilinear(s: Labels, *args):
     return s.alike(s.combined(1, s.combined(1, u, 1, v), 1, w), args[6])
 
 
-def _normed(s: Labels, u, eps, w, b, shape, stored=False):
+def _normed(s: Labels, u, tiny, w, b, shape, stored=False):
     """Label a gain and bias, a layer of their own; u has a factor only without eps."""
     y = NONE if w is None else s[w].reshape(shape)
     y = y if b is None else s.join(y, s[b].reshape(shape), True)
-    one = NONE if eps or stored else s.alike(u, range(u.ndim - len(shape), u.ndim), True)
-    s.why = (f"{s.name}: {'stored mean' if stored else f'eps = {eps:g}'}", s.layers[-1])
+    one = NONE if tiny or stored else s.alike(u, range(u.ndim - len(shape), u.ndim), True)
+    s.why = (f"{s.name}: {'stored mean' if stored else f'eps = {tiny:g}'}", s.layers[-1])
     s.equal(u, one)
     return y
 
@@ -186,11 +186,11 @@ _TABLE = {
     "convolution": _convolved,
     "_trilinear": _trilinear,
     "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training": _batch_norm,
-    "native_group_norm": lambda s, x, w, b, n, c, places, g, eps: _normed(
-        s, s[x].unflatten(1, (g, -1)), eps, w, b, [-1] + [1] * (x.ndim - 2)
+    "native_group_norm": lambda s, x, w, b, n, c, places, g, tiny: _normed(
+        s, s[x].unflatten(1, (g, -1)), tiny, w, b, [-1] + [1] * (x.ndim - 2)
     ),
-    "native_layer_norm": lambda s, x, shape, w, b, eps: _normed(s, s[x], eps, w, b, shape),
-    "_fused_rms_norm": lambda s, x, shape, w, eps: _normed(s, s[x], eps, w, None, shape),
+    "native_layer_norm": lambda s, x, shape, w, b, tiny: _normed(s, s[x], tiny, w, b, shape),
+    "_fused_rms_norm": lambda s, x, shape, w, tiny: _normed(s, s[x], tiny, w, None, shape),
     "_weight_norm_interface": lambda s, v, g, dim=0: (
         (s[g].expand(v.shape), s.alike(s[v], [d for d in range(v.ndim) if d != dim], True))
     ),
