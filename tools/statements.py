@@ -176,7 +176,7 @@ ROWS = {  # page: id, ref, label on the page (none: the id), public helper, stat
     ),
     "after/scoreboard": (
         ("scoreboard-lamps", "ours", "scoreboard", "adaptive_sharpness", "ours",
-         "Thirteen of fourteen rulers against twelve maps, at random weights: which stay, which move."),
+         "Thirteen of fourteen rulers, twelve maps, random weights: which stay, and which move."),
         ("ruler-survives", "ours", "survives", "scaled_spectral_norm", "ours",
          "The eigenvalues of UH stay under θ ↦ Sθ where U(Sθ) = S U(θ) Sᵀ."),
         ("full-invariance", "ours", "no-information", "gauss_newton_operator", "ours",
