@@ -248,6 +248,7 @@ SEVERAL = [
     (({"u": X / 0, "v": X}, y), "needs finite data"),
     ({"X": X, "y": y}, "two tensors, got dict: a pair"),
     (DataLoader([((a, a), b) for a, b in zip(X, y)]), "takes one tensor"),
+    (DataLoader([]), "two tensors, got : a pair"),
 ]
 
 
@@ -255,7 +256,24 @@ SEVERAL = [
 def test_data_that_are_no_pair_are_one_sentence(data, sentence):
     with pytest.raises(ValueError, match=sentence) as refused:
         audit(made(5, 6, 3), data, progress=False)
+    assert str(refused.value).startswith(("audit needs", "functional needs"))
     assert str(refused.value).count(". ") == 0
+
+
+def test_weights_that_are_not_finite_are_refused_by_the_audit():
+    module = made(5, 6, 3)
+    nn.init.constant_(module[0].bias, float("nan"))
+    with pytest.raises(ValueError, match="^audit needs finite"):
+        audit(module, (X, y), progress=False)
+
+
+def test_symmetries_are_looked_for_on_two_rows_where_none_are_given():
+    *_, x, _ = asked(made(5, 6, 3), (X, y), None, None)
+    assert torch.equal(x, X[:2])
+
+
+def test_a_single_output_answers_by_its_sign_and_zero_is_not_above_zero():
+    assert answers(torch.tensor([[0.0], [1.0], [-1.0]]), y[:3]).flatten().tolist() == [0, 1, 0]
 
 
 def test_the_report_says_which_loss_was_measured_and_in_which_mode():
@@ -269,6 +287,10 @@ def test_the_report_says_which_loss_was_measured_and_in_which_mode():
     assert "at once" not in str(loader)
     top = torch.linalg.eigvalsh(dense(module, nn.CrossEntropyLoss(reduction="sum"), X, y))[-1]
     assert summed.readings["here"]["λ_max"] == pytest.approx(float(top), rel=2e-3)
+
+
+def ends_in_a_full_stop(z, y):
+    raise RuntimeError("no such X.")
 
 
 @pytest.mark.parametrize(
@@ -287,6 +309,7 @@ def test_the_report_says_which_loss_was_measured_and_in_which_mode():
             lambda z, y: z.nothing,
             "runs on the data, got: .* no attribute 'nothing'; this was <lambda>",
         ),
+        (ends_in_a_full_stop, "got: no such X; this was ends_in_a_full_stop"),
     ],
 )
 def test_a_loss_that_does_not_fit_is_one_sentence(loss, sentence):
