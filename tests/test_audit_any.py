@@ -272,6 +272,11 @@ def test_symmetries_are_looked_for_on_two_rows_where_none_are_given():
     assert torch.equal(x, X[:2])
 
 
+def test_a_trace_that_is_exactly_zero_has_no_error():
+    trace, error = helpers.sweep._audit.traces({"w": torch.zeros(2)}, torch.zeros(1, 1), [1.0, 2.0])
+    assert trace.tolist() == error.tolist() == [0, 0]
+
+
 def test_a_single_output_answers_by_its_sign_and_zero_is_not_above_zero():
     assert answers(torch.tensor([[0.0], [1.0], [-1.0]]), y[:3]).flatten().tolist() == [0, 1, 0]
 
