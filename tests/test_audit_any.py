@@ -273,7 +273,9 @@ def test_symmetries_are_looked_for_on_two_rows_where_none_are_given():
 
 
 def test_a_trace_that_is_exactly_zero_has_no_error():
-    trace, error = helpers.sweep._audit.traces({"w": torch.zeros(2)}, torch.zeros(1, 1), [1.0, 2.0])
+    trace, error = helpers.sweep._audit.traces(
+        {"w": torch.zeros(2)}, torch.zeros(1, 1).double(), [1, 2]
+    )
     assert trace.tolist() == error.tolist() == [0, 0]
 
 
