@@ -41,6 +41,7 @@ TWINS = {  # where the tests of a module have another name, or more than one fil
     "maps._find": ("find", "group_borders"),
     "maps._labels": ("rules", "find", "group_borders"),
     "maps._reparam": ("reparam", "weight_norm"),
+    "maps._rules": ("rules", "find"),
     "maps._symmetry": ("symmetry", "reparam"),
     "maps._trial": ("trial", "find"),
     "maps._words": ("find", "group_borders"),
