@@ -5,6 +5,8 @@ parameters. A layer that is refused is multiplied all the same, to see that the 
 That the group is whole is the subject of test_group.
 """
 
+import re
+
 import pytest
 import torch
 from group_nets.registry import between
@@ -612,3 +614,19 @@ def test_numbers_that_are_written_to_in_halves_are_not_multiplied():
 
     module, x = through(step)
     assert refused(module, x)["up"] == "view has no rule here"
+
+
+def test_two_searches_are_equal_and_their_repr_shows_the_answers_alone():
+    torch.manual_seed(0)
+    net, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), torch.randn(2, 3)
+    found = find_symmetries(net, x)
+    assert found == find_symmetries(net, x)
+    assert not re.search(r"\b_(group|kinds|params|reasons)=", repr(found))
+
+
+def test_a_parameter_s_name_stands_for_its_layer_where_it_is_multiplied():
+    torch.manual_seed(0)
+    net, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), torch.randn(2, 3)
+    by_layer, by_name = (rescale(net, {up: 2.0}, x) for up in ("0", "0.weight"))
+    assert all(torch.equal(by_layer[name], by_name[name]) for name in by_layer)
+    assert torch.equal(by_layer["0.weight"], 2 * net[0].weight)
