@@ -175,3 +175,13 @@ def test_the_nodes_stay_inside_the_spectrum_when_there_is_little_of_it(rank, dty
     assert float(density.nodes.min()) > float(values[0]) - slack
     assert float(density.nodes.max()) < float(values[-1]) + slack
     assert float(density.shares.sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_density_is_high_at_its_nodes_and_nowhere_else():
+    """Two Gaussians of width 1/2, a quarter at 1 and three quarters at 3, written down."""
+    density = Density(torch.tensor([1.0, 3.0]), torch.tensor([0.25, 0.75]), 0)
+    high = torch.tensor([0.25, 0.75]) / (0.5 * (2 * torch.pi) ** 0.5)
+    far = torch.exp(torch.tensor(-8.0))
+    seen = density.at(torch.tensor([1.0, 3.0, -1.0, -3.0]), 0.5)
+    assert torch.allclose(seen[:2], high + far * high.flip(0), rtol=1e-5)
+    assert seen[2:].max() < 1e-3
