@@ -39,15 +39,22 @@ def ledger(pytestconfig):
 
 
 @pytest.fixture(scope="session")
-def site(pytestconfig):
-    """The built site, `_build/html`: built as a reader would, warnings as errors."""
+def site(pytestconfig, testrun_uid):
+    """The built site, `_build/html`: built as a reader would, warnings as errors.
+
+    Once a run: while one worker reads the pages, no other writes them again.
+    """
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     program = Path(sys.executable).with_name("jupyter-book")
     command = [program, "build", ".", "-W", "--keep-going"]
-    (ROOT / "_build").mkdir(exist_ok=True)
+    built = ROOT / "_build" / ".built-for-tests"
+    built.parent.mkdir(exist_ok=True)
     with FileLock(ROOT / "_build" / ".lock"), capture.global_and_fixture_disabled():
-        built = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False)
-    assert built.returncode == 0, "The site does not build; its own words are above."
+        if not built.exists() or built.read_text() != testrun_uid:
+            built.unlink(missing_ok=True)
+            done = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False)
+            assert done.returncode == 0, "The site does not build; its own words are above."
+            built.write_text(testrun_uid)
     return ROOT / "_build" / "html"
 
 

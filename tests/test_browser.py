@@ -25,11 +25,13 @@ def machine(tmp_path, monkeypatch):
     return put
 
 
-def test_chromium_comes_before_chrome_and_playwright(machine):
+def test_a_shell_without_windows_comes_first_then_chromium_chrome_and_playwright(machine):
     machine("google-chrome")
     machine("playwright")
     chromium = machine("chromium")
     assert browser.find() == chromium
+    without_windows = machine("chromium-headless-shell")
+    assert browser.find() == without_windows
 
 
 def test_playwrights_own_is_the_last_resort(machine):

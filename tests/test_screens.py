@@ -23,29 +23,35 @@ LEAST, MOST, SPREAD = 12, 20, 1.1  # pixels of a text, and the largest over the 
 ANSWER = ".live-veil button:first-of-type"
 
 
-@pytest.fixture
-def open_page(browser, site):
-    """open_page("book/index", width, height): a tab whose guesses are answered, unless asked."""
-    contexts = []
-
-    def open_it(page, width, height=800, *, guess=True):
-        context = browser.new_context(viewport={"width": width, "height": height})
-        contexts.append(context)
-        tab = context.new_page()
-        tab.add_init_script(path=CHECKS)
-        tab.goto(f"{site.as_uri()}/{page}.html", wait_until="load")
-        while guess and tab.locator(ANSWER).count():
-            tab.locator(ANSWER).first.click()
-        return tab
-
-    yield open_it
-    for context in contexts:
-        context.close()
+@pytest.fixture(scope="module", params=WITH_FIGURES)
+def tab(request, browser, site):
+    """Each page with figures, opened once on a phone; no guess is answered yet."""
+    context = browser.new_context(viewport={"width": 360, "height": 740})
+    tab = context.new_page()
+    tab.add_init_script(path=CHECKS)
+    tab.goto(f"{site.as_uri()}/{request.param}.html", wait_until="load")
+    tab.evaluate("() => window.MathJax?.startup?.promise")
+    yield tab
+    context.close()
 
 
-@pytest.mark.parametrize("page", WITH_FIGURES)
-def test_all_text_of_a_page_has_one_size_that_reads(open_page, page):
-    tab = open_page(page, WIDTHS[0])
+def answer(tab):
+    while tab.locator(ANSWER).count():
+        tab.locator(ANSWER).first.click()
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (1280, 800)])
+def test_the_first_screen_holds_a_picture_a_hand_and_the_result(tab, width, height):
+    tab.set_viewport_size({"width": width, "height": height})
+    assert tab.evaluate("figureChecks.firstScreen()") == {
+        "hand": True,
+        "result": True,
+        "panel": True,
+    }
+
+
+def test_all_text_of_a_page_has_one_size_that_reads(tab):
+    answer(tab)
     for width in WIDTHS:
         tab.set_viewport_size({"width": width, "height": 800})
         sizes = tab.evaluate("figureChecks.textSizes()")
@@ -54,22 +60,10 @@ def test_all_text_of_a_page_has_one_size_that_reads(open_page, page):
         assert tab.evaluate("figureChecks.raggedTops()") == [], f"{width} px"
 
 
-@pytest.mark.parametrize("page", WITH_FIGURES)
-def test_no_label_lies_on_another_or_leaves_its_panel(open_page, page):
-    tab = open_page(page, 1280)
+def test_no_label_lies_on_another_or_leaves_its_panel(tab):
+    tab.set_viewport_size({"width": 1280, "height": 800})
+    answer(tab)
     assert tab.evaluate("figureChecks.crowdedAnywhere()") == []
-
-
-@pytest.mark.parametrize("size", [(1280, 800), (360, 740)])
-@pytest.mark.parametrize("page", WITH_FIGURES)
-def test_the_first_screen_holds_a_picture_a_hand_and_the_result(open_page, page, size):
-    tab = open_page(page, *size, guess=False)
-    tab.evaluate("() => window.MathJax?.startup?.promise")
-    assert tab.evaluate("figureChecks.firstScreen()") == {
-        "hand": True,
-        "result": True,
-        "panel": True,
-    }
 
 
 SPOILT = {
@@ -81,9 +75,12 @@ SPOIL = """how => { const svg = document.querySelectorAll('.live-panel > svg')[1
 const text = svg.querySelector('text'); new Function('svg', 'text', how)(svg, text); }"""
 
 
+@pytest.mark.parametrize("tab", WITH_FIGURES[:1], indirect=True)
 @pytest.mark.parametrize(("check", "how"), SPOILT.items())
-def test_a_spoilt_page_is_noticed(open_page, check, how):
-    tab = open_page(WITH_FIGURES[0], 1280)
+def test_a_spoilt_page_is_noticed(tab, check, how):
+    tab.reload()
+    answer(tab)
+    tab.set_viewport_size({"width": 1280, "height": 800})
     assert not tab.evaluate(f"figureChecks.{check}")
     tab.evaluate(SPOIL, how)
     assert tab.evaluate(f"figureChecks.{check}")

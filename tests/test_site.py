@@ -5,6 +5,7 @@ Oracle: the browser. Nothing is read from the sources but the list of pages.
 
 import gzip
 import re
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -23,12 +24,8 @@ HOME = ("file:", "data:", "about:")
 FIRST_LOAD = 505_000  # bytes gzipped of the first page and all it loads; the goal is 500_000
 
 
-def narrow(**more):
-    return {"viewport": {"width": 360, "height": 740}, "has_touch": True, **more}
-
-
-@pytest.fixture
-def open_page(browser, site):
+@contextmanager
+def opening(browser, site):
     """open_page("book/index", theme="dark", hash="#…", **context): a tab that remembers faults.
 
     `refused` is a pattern of addresses that this reader's browser does not load.
@@ -51,9 +48,47 @@ def open_page(browser, site):
             tab.evaluate("() => window.MathJax?.startup?.promise")
         return tab
 
-    yield open_it
-    for context in contexts:
-        context.close()
+    try:
+        yield open_it
+    finally:
+        for context in contexts:
+            context.close()
+
+
+@pytest.fixture
+def open_page(browser, site):
+    with opening(browser, site) as open_it:
+        yield open_it
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def tab(request, browser, site):
+    """Each page, opened once for all that looks at it and moves what stands on it."""
+    with opening(browser, site) as open_it:
+        yield open_it(request.param, reduced_motion="reduce")
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def still(request, browser, site):
+    """Each page as a browser without scripts shows it."""
+    with opening(browser, site) as open_it:
+        yield open_it(request.param, java_script_enabled=False)
+
+
+THEME = "document.documentElement.dataset.theme"
+TURN = "document.querySelector('.theme-switch-button').click()"
+SETTLED = "() => Promise.all(document.getAnimations().map((one) => one.finished))"
+
+
+def look(tab, *, width=1280, theme="light", media="screen"):
+    """The tab as a reader with this screen, this theme or this paper sees it."""
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.emulate_media(media=media)
+    for _ in range(3):  # the button goes round: as the device is, light, dark
+        if tab.evaluate(THEME) != theme:
+            tab.evaluate(TURN)
+    tab.evaluate(SETTLED)
+    assert tab.evaluate(THEME) == theme
 
 
 def listen(tab):
@@ -78,9 +113,8 @@ def listen(tab):
 # ---- every page ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_is_whole_and_asks_nobody(open_page, page):
-    tab = open_page(page)
+def test_a_page_is_whole_and_asks_nobody(tab):
+    look(tab)
     assert tab.faults == []
     assert [url for url in tab.asked if not url.startswith(HOME)] == []
     assert tab.locator("h1:visible").count() == 1
@@ -94,23 +128,34 @@ def test_a_page_is_whole_and_asks_nobody(open_page, page):
     for figure in tab.query_selector_all("figure.live"):
         assert figure.query_selector("figcaption").inner_text().strip()
         assert len(figure.query_selector(".live-panels").get_attribute("aria-label")) > 20
-    assert tab.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_reads_in_both_themes(tab, theme):
+    look(tab, theme=theme)
     assert tab.evaluate("checks.faintText()") == []
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_text_reads_in_the_dark(open_page, page):
-    tab = open_page(page, theme="dark")
-    assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
-    assert tab.evaluate("checks.faintText()") == []
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_fits_a_phone_and_its_controls_a_thumb(open_page, page):
-    tab = open_page(page, **narrow())
+def test_a_page_fits_a_phone_and_its_controls_a_thumb(tab):
+    look(tab, width=360)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
     assert tab.evaluate("checks.tooWide()") == []
     assert tab.evaluate("checks.smallControls()") == []
+
+
+CUT = """all => all.filter(node => node.getClientRects().length
+    && node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)"""
+SHUT = "document.querySelectorAll('article details:not(.hide):not([open])').length"
+
+
+def test_a_page_fits_the_paper_with_its_answers_open(tab):
+    look(tab, width=673, media="print")  # of A4, without its margins
+    assert tab.locator("article pre").evaluate_all(CUT) == []
+    shut = tab.evaluate(SHUT)
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert tab.evaluate(SHUT) == 0
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert tab.evaluate(SHUT) == shut
 
 
 GAP = """link => link.nextElementSibling.getBoundingClientRect().top
@@ -159,25 +204,25 @@ def knobs(figure):
     return [*sliders, *figure.query_selector_all("fieldset input:first-child")]
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_control_moves_its_picture_and_its_words(open_page, page):
-    tab = open_page(page, reduced_motion="reduce")
+def test_every_control_moves_its_picture_and_its_words(tab):
+    look(tab)
     tab.evaluate("checks.guess()")
     for figure in tab.query_selector_all("figure.live:has(.live-data)"):
         name = figure.get_attribute("id")
-        assert knobs(figure), f"{page}: figure {name} has no control"
+        assert knobs(figure), f"figure {name} has no control"
         for knob in knobs(figure):
             pictures, words = (set(part) for part in zip(*sights(tab, figure, knob)))
-            which = f"{page}: figure {name}, {knob.get_attribute('id')}"
+            which = f"figure {name}, {knob.get_attribute('id')}"
             assert len(pictures) > 1, f"{which}: the picture stands still"
             assert len(words) > 1, f"{which}: the words stand still"
     assert tab.faults == []
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_without_scripts_a_figure_is_a_still_with_its_words(open_page, page):
-    tab = open_page(page, java_script_enabled=False)
-    for figure in tab.query_selector_all("figure.live"):
+# ---- without scripts -----------------------------------------------------------------------------
+
+
+def test_without_scripts_a_figure_is_a_still_with_its_words(still):
+    for figure in still.query_selector_all("figure.live"):
         for part in (".live-panel > svg", ".live-result", ".live-words p", "figcaption"):
             shown = [found.is_visible() for found in figure.query_selector_all(part)]
             assert all(shown), part
@@ -185,6 +230,17 @@ def test_without_scripts_a_figure_is_a_still_with_its_words(open_page, page):
             assert result.inner_text().strip()
         assert figure.query_selector(".live-panels svg").bounding_box()["width"] > 150
         assert figure.query_selector("input, button, select, .live-grip") is None
+
+
+# In a drawing `a.href` is an object, so the attribute is resolved by hand.
+HREFS = "all => all.map(a => new URL(a.getAttribute('href'), document.baseURI).href)"
+
+
+def test_every_local_link_has_a_target(still):
+    links = [urlparse(url) for url in still.eval_on_selector_all("a[href]", HREFS)]
+    paths = {Path(unquote(link.path)) for link in links if link.scheme == "file"}
+    assert paths
+    assert [path for path in paths if not path.exists()] == []
 
 
 # ---- the first figure, in detail -----------------------------------------------------------------
@@ -274,21 +330,6 @@ def weigh(urls):
 def test_the_first_load_is_light(open_page):
     tab = open_page(FIRST)
     assert weigh(tab.asked) <= FIRST_LOAD
-
-
-# In a drawing `a.href` is an object, so the attribute is resolved by hand.
-HREFS = "all => all.map(a => new URL(a.getAttribute('href'), document.baseURI).href)"
-
-
-def test_every_local_link_has_a_target(open_page, site):
-    missing = []
-    for page in PAGES:
-        tab = open_page(page, java_script_enabled=False)
-        for url in tab.eval_on_selector_all("a[href]", HREFS):
-            path = Path(unquote(urlparse(url).path))
-            if url.startswith("file:") and not path.exists():
-                missing.append(f"{page} links to {path.relative_to(site)}")
-    assert missing == []
 
 
 def test_every_address_of_the_site_that_an_edition_names_is_there(site):
@@ -383,23 +424,6 @@ def test_a_copied_sentence_has_its_formulas_as_tex(open_page):
     for formula in formulas:
         assert f"${formula.strip()}$" in copied
     assert tab.locator("article + div, body > div[style*=fixed]").count() == 0
-
-
-CUT = """all => all.filter(node => node.getClientRects().length
-    && node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)"""
-SHUT = "document.querySelectorAll('article details:not(.hide):not([open])').length"
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_fits_the_paper_with_its_answers_open(open_page, page):
-    tab = open_page(page, viewport={"width": 673, "height": 900})  # of A4, without its margins
-    tab.emulate_media(media="print")
-    assert tab.locator("article pre").evaluate_all(CUT) == []
-    shut = tab.evaluate(SHUT)
-    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert tab.evaluate(SHUT) == 0
-    tab.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert tab.evaluate(SHUT) == shut
 
 
 def test_a_translator_leaves_pictures_and_readings_alone(open_page):

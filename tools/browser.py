@@ -2,6 +2,7 @@
 
 Looked for in this order: $BROWSER_PATH, Chromium, Chrome or Edge on this machine, Playwright's own.
 Where there is none: apt installs Chromium (as root), else Playwright downloads its own.
+Chromium's headless shell comes first: it makes no windows, and a page costs half the time.
 """
 
 import functools
@@ -12,8 +13,9 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+SHELL = "chromium-headless-shell"  # Debian's name
 NAMES = (
-    *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+    *(SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
     *("chrome", "microsoft-edge", "microsoft-edge-stable"),
 )
 APPS = (
@@ -66,13 +68,10 @@ def recipes():
     """The commands that could install a browser here, most native first."""
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     if is_root and shutil.which("apt-get"):
-        yield (
-            ["apt-get", "update", "-qq"],
-            [
-                *("apt-get", "install", "-y", "-qq", "--no-install-recommends"),
-                *("chromium", "fonts-dejavu-core", "fonts-liberation"),
-            ],
-        )
+        apt = ("apt-get", "install", "-y", "-qq", "--no-install-recommends")
+        fonts = ("fonts-dejavu-core", "fonts-liberation")
+        yield ["apt-get", "update", "-qq"], [*apt, SHELL, *fonts]
+        yield ([*apt, "chromium", *fonts],)
     extra = ["--with-deps"] if is_root and shutil.which("apt-get") else []
     yield ([sys.executable, "-m", "playwright", "install", *extra, "chromium"],)
 
