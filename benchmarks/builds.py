@@ -2,16 +2,15 @@
 
 In a clone with an environment of its own the site is built from nothing, then some chapters are
 changed by a comment and it is built anew: for each number of kernels at once and of chapters.
-It takes a quarter of an hour on two cores and writes `benchmarks/builds.md`, with the slowest test
-files if pytest's report of a run is given: `python -m benchmarks.builds --tests report.xml`
-(`pytest --junitxml report.xml`).
+It takes a quarter of an hour on two cores and writes `benchmarks/builds.md`, with what the pages
+weigh, and with the slowest test files where `make test` has left its report.
 """
 
-import argparse
 import collections
 import datetime
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,8 @@ from pathlib import Path
 
 import nbformat
 
-from tools import ROOT, pages
+from benchmarks.site import kilobytes
+from tools import ROOT, commands, pages
 
 TABLE = Path(__file__).with_name("builds.md")
 COUNTS = (None, 9, 1, 0)  # chapters that were changed; None: all, from nothing
@@ -66,6 +66,15 @@ def rows(folder):
             yield f"| {number} | {jobs} | {build(folder, jobs):.0f} |"
 
 
+def weights(folder):
+    """What the pages weigh, in a sentence."""
+    site = folder / "_build" / "html"
+    page = {name: site / f"{name}.html" for name in pages.table_of_contents()}
+    kb = [kilobytes(path.read_text("utf-8")) for path in page.values()]
+    yield f"\n{len(kb)} pages weigh {sum(kb):.0f} kB gzipped, their figures with them: "
+    yield f"half of them {statistics.median(kb):.0f} kB or less, the heaviest {max(kb):.0f} kB."
+
+
 def tests(report):
     """The slowest test files of a run, as pytest's own report tells them."""
     seconds, counts = collections.Counter(), collections.Counter()
@@ -80,17 +89,17 @@ def tests(report):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.builds", description=__doc__)
-    parser.add_argument("--tests", type=Path, help="pytest's report of a run of the suite")
-    given = parser.parse_args()
+    report = ROOT / commands.REPORT
     cores, load = os.cpu_count(), os.getloadavg()[0]
     lines = ["# How the build grows\n"]
     lines += [f"{datetime.date.today()}, {cores} cores, load {load:.1f} before it began.\n", HEAD]
     with tempfile.TemporaryDirectory() as folder:
-        for row in rows(clone(Path(folder) / "book")):
+        book = clone(Path(folder) / "book")
+        for row in rows(book):
             print(row, flush=True)
             lines.append(row)
-    lines += tests(given.tests) if given.tests else []
+        lines += weights(book)
+    lines += tests(report) if report.exists() else []
     TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -129,9 +129,9 @@ def audit(
 
     `data` is a pair (X, y), where X may be a tuple or a dict of tensors, or a loader of pairs; `x`
     an input to find symmetries with, two rows of X where none is given; `loss` a mean over rows of
-    (outputs, y), by itself cross-entropy of (n, classes) or half the squared error. Over a pair any
-    loss is taken as it is, of all rows at once; over a loader a sum, class weights or a loss of
-    pairs of rows is refused. The module is measured in its mode, half precision as float32 (the
+    (outputs, y), by itself cross-entropy of (n, classes) or half the squared error. A loss that is
+    no mean over rows (a sum, class weights, a contrastive loss) is taken as it is over (X, y), of
+    all rows at once, and refused over a loader. The module is measured in its mode, half precision as float32 (the
     twins too), frozen parameters like others. One rescaling is followed from c = 1/100 to 100; its
     flattest twin and its sharpest are measured anew, but the trace is there by Theorem 3 from
     products here, exact up to 1,500 parameters, else of random signs.

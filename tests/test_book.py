@@ -306,7 +306,7 @@ def test_tests_that_are_named_run_instead_of_all(monkeypatch):
     assert commands.main(["test", "tests/test_nets.py"]) == 5
     assert commands.main(["test"]) == 5
     assert ran[0][-1] == "tests/test_nets.py"
-    assert ran[1][-3:] == ("tests", "--ledger", "check")
+    assert ran[1][-5:] == ("tests", "--ledger", "check", "--junitxml", commands.REPORT)
 
 
 def test_a_site_that_is_packed_lies_in_one_folder(tmp_path, monkeypatch):

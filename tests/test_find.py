@@ -335,6 +335,14 @@ def test_three_rows_will_do_where_only_the_sign_of_a_unit_is_read(seed):
     assert [(s.up, s.downs, s.units) for s in found.found] == [("up", (), 4)]
 
 
+def test_what_was_not_tried_is_not_said_to_be_refused():
+    module, x = through(lambda m, h: torch.relu(h) + 0 * m.idle(h))
+    module.idle = nn.Linear(6, 6).double()
+    lines = str(find_symmetries(module, x)).splitlines()
+    assert f"idle: {UNTRIED}." in lines
+    assert [line for line in lines if "not rescalable, not tried" in line] == []
+
+
 def test_the_list_reads_as_sentences():
     module, x, _ = built("convolutional")
     lines = str(find_symmetries(module, x)).splitlines()

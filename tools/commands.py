@@ -10,6 +10,7 @@ from tools import ROOT, console, environment, releases, serve
 
 BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
 WORKERS = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+REPORT = "_build/tests.xml"  # which test took how long: benchmarks/builds.py reads it
 SETTING = re.compile(
     r"(PORT|JOBS|URL|COURSE|SEED|HW|IN)=(.*)"
 )  # as make takes them, on every system
@@ -101,7 +102,7 @@ def lab():
 
 def test(*arguments):
     """All tests: helpers, chapters, the site in a browser; or those you name."""
-    return pytest(*(arguments or ("tests", "--ledger", "check")))
+    return pytest(*(arguments or ("tests", "--ledger", "check", "--junitxml", REPORT)))
 
 
 def ledger():

@@ -38,7 +38,8 @@ class Refusal:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.up}: not rescalable, {self.reason}."
+        tried = not self.reason.startswith("not tried")
+        return f"{self.up}: {'not rescalable, ' * tried}{self.reason}."
 
 
 @dataclass(frozen=True)
