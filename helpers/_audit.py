@@ -135,7 +135,7 @@ def audit(
     twins too), frozen parameters like others. One rescaling is followed from c = 1/100 to 100; its
     flattest twin and its sharpest are measured anew, but the trace is there by Theorem 3 from
     products here, exact up to 1,500 parameters, else of random signs.
-    Cost: some 450 Hessian-vector products; some 300 and one a parameter where those are few.
+    Cost: some 330 Hessian-vector products; some 200 and one a parameter where those are few.
 
     Raises:
         ValueError: data, a loss or a module that do not fit, as said by the functions that take

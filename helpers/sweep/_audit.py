@@ -17,6 +17,7 @@ from helpers.sweep._asked import answers
 from helpers.sweep._sweep import curvature_sweep
 
 BOUND, POSITIONS = 100.0, 41  # c goes from 1/100 to 100, evenly in its logarithm
+CURVE = 0.03  # residual over λ on the way; it errs by its square, and the ends are measured anew
 EXACT, SAMPLES = 1500, 40  # up to so many parameters the trace is exact; else so many samples
 
 
@@ -75,7 +76,8 @@ def orbit(loss: Loss, params: Params, knob: Symmetry, power: Params, sums, dice)
         return {name: c**p for name, p in power.items()}
 
     c = torch.logspace(-1, 1, POSITIONS, base=BOUND, dtype=torch.float64)
-    tops = curvature_sweep(loss, params, S, c, generator=dice).values[:, 0].cpu().double()
+    way = curvature_sweep(loss, params, S, c, tol=CURVE, generator=dice)
+    tops = way.values[:, 0].cpu().double()
     at = {"flattest": float(c[tops.argmin()]), "sharper": float(c[tops.argmax()])}
     twins = {name: apply_scaling(params, S(a)) for name, a in at.items()}
     along = traces(power, sums, c)[0]

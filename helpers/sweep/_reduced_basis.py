@@ -71,9 +71,10 @@ def extend(basis: ReducedBasis, parts: Mapping[int, Tensor]) -> ReducedBasis:
     if not len(V):
         return basis
     Q = torch.cat([basis.Q, V])
-    E, C = split_off(torch.stack([basis.product(v) for v in V]), Q)  # (p, n), (p, m)
+    E = torch.empty_like(Q)  # filled in place: of a large net it is the largest thing in memory
+    E[-len(V) :], C = split_off(torch.stack([basis.product(v) for v in V]), Q)  # (p, n), (p, m)
     along = basis.E @ V.T  # (m, p) the part of the old images that is now inside
-    E = torch.cat([basis.E - along @ V, E])
+    torch.addmm(basis.E, along, V, alpha=-1, out=E[: -len(V)])
     return replace(basis, Q=Q, E=E, small=_grown(basis, E, C, along, group))
 
 
