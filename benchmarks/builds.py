@@ -71,8 +71,9 @@ def weights(folder):
     site = folder / "_build" / "html"
     page = {name: site / f"{name}.html" for name in pages.table_of_contents()}
     kb = [kilobytes(path.read_text("utf-8")) for path in page.values()]
-    yield f"\n{len(kb)} pages weigh {sum(kb):.0f} kB gzipped, their figures with them: "
-    yield f"half of them {statistics.median(kb):.0f} kB or less, the heaviest {max(kb):.0f} kB."
+    half, most = statistics.median(kb), max(kb)
+    yield f"\n{len(kb)} pages weigh {sum(kb):.0f} kB gzipped with their figures: half of them"
+    yield f"{half:.0f} kB or less each, the heaviest {most:.0f} kB."
 
 
 def tests(report):
