@@ -131,10 +131,10 @@ def audit(
     an input to find symmetries with, two rows of X where none is given; `loss` a mean over rows of
     (outputs, y), by itself cross-entropy of (n, classes) or half the squared error. A loss that is
     no mean over rows (a sum, class weights, a contrastive loss) is taken as it is over (X, y), of
-    all rows at once, and refused over a loader. The module is measured in its mode, half precision as float32 (the
-    twins too), frozen parameters like others. One rescaling is followed from c = 1/100 to 100; its
-    flattest twin and its sharpest are measured anew, but the trace is there by Theorem 3 from
-    products here, exact up to 1,500 parameters, else of random signs.
+    all rows at once, and refused over a loader. The module is measured in its mode, half precision
+    as float32 (the twins too), frozen parameters like others. One rescaling is followed from
+    c = 1/100 to 100; its flattest twin and its sharpest are measured anew, but the trace is there
+    by Theorem 3 from products here, exact up to 1,500 parameters, else of random signs.
     Cost: some 330 Hessian-vector products; some 200 and one a parameter where those are few.
 
     Raises:

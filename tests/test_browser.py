@@ -54,6 +54,16 @@ def test_the_environment_wins_and_is_checked(machine, monkeypatch):
         browser.find()
 
 
+def test_debian_gets_the_shell_or_else_chromium_and_the_rest_playwrights_own(machine, monkeypatch):
+    machine("apt-get")
+    monkeypatch.setattr(browser.os, "geteuid", lambda: 0, raising=False)
+    last = [" ".join(commands[-1]) for commands in browser.recipes()]
+    assert len(last) == 3
+    assert "apt-get install" in last[0] and " chromium-headless-shell " in last[0]
+    assert "apt-get install" in last[1] and " chromium " in last[1]
+    assert "playwright install" in last[2]
+
+
 def test_a_missing_browser_is_installed_or_asked_for(machine, monkeypatch, tmp_path):
     installer = machine("get-one", f'printf "#!/bin/sh\\necho 1\\n" > {tmp_path}/chromium')
     make_it_run = machine("allow", f"/bin/chmod 755 {tmp_path}/chromium")

@@ -253,3 +253,15 @@ def test_a_second_build_takes_no_tools_notes_for_pages(tmp_path):
     settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     project = Project(tmp_path, {".md": "markdown"})
     assert project.discover(settings["exclude_patterns"]) == {"book/a"}
+
+
+@pytest.mark.parametrize("asked", [("check", "."), ("format", "--check", ".")])
+def test_the_code_is_as_make_lint_leaves_it(asked):
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", *asked],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout

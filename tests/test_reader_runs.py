@@ -69,9 +69,8 @@ def install(home, *what):
     if settings is None or not importlib.util.find_spec("uv"):
         run(interpreter(home), "-m", "pip", "install", "-q", *what)
     else:
-        uv = ("-m", "uv", "pip", "install", "-q", "--index-strategy", "unsafe-best-match")
-        variables = environment.variables(**settings)
-        run(sys.executable, *uv, "--python", interpreter(home), *what, env=variables)
+        command = [sys.executable, *environment.UV_INSTALL, "--python", interpreter(home), *what]
+        run(*command, env=environment.variables(**settings))
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ Oracle: the browser's layout, at 360, 768, 1280 and 1920 pixels; each check is s
 page that was spoilt by hand.
 """
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,16 +24,28 @@ LEAST, MOST, SPREAD = 12, 20, 1.1  # pixels of a text, and the largest over the 
 ANSWER = ".live-veil button:first-of-type"
 
 
-@pytest.fixture(scope="module", params=WITH_FIGURES)
-def tab(request, browser, site):
-    """Each page with figures, opened once on a phone; no guess is answered yet."""
-    context = browser.new_context(viewport={"width": 360, "height": 740})
+@contextmanager
+def opened(browser, site, page, width, height):
+    """A page as it opens on this screen, where tall choices may become a list; no guess is made."""
+    context = browser.new_context(viewport={"width": width, "height": height})
     tab = context.new_page()
     tab.add_init_script(path=CHECKS)
-    tab.goto(f"{site.as_uri()}/{request.param}.html", wait_until="load")
+    tab.goto(f"{site.as_uri()}/{page}.html", wait_until="load")
     tab.evaluate("() => window.MathJax?.startup?.promise")
     yield tab
     context.close()
+
+
+@pytest.fixture(scope="module", params=WITH_FIGURES)
+def phone(request, browser, site):
+    with opened(browser, site, request.param, WIDTHS[0], 740) as tab:
+        yield tab
+
+
+@pytest.fixture(scope="module", params=WITH_FIGURES)
+def desk(request, browser, site):
+    with opened(browser, site, request.param, 1280, 800) as tab:
+        yield tab
 
 
 def answer(tab):
@@ -40,30 +53,30 @@ def answer(tab):
         tab.locator(ANSWER).first.click()
 
 
-@pytest.mark.parametrize(("width", "height"), [(360, 740), (1280, 800)])
-def test_the_first_screen_holds_a_picture_a_hand_and_the_result(tab, width, height):
-    tab.set_viewport_size({"width": width, "height": height})
-    assert tab.evaluate("figureChecks.firstScreen()") == {
-        "hand": True,
-        "result": True,
-        "panel": True,
-    }
+WHOLE = {"hand": True, "result": True, "panel": True}
 
 
-def test_all_text_of_a_page_has_one_size_that_reads(tab):
-    answer(tab)
+def test_a_phone_s_first_screen_holds_a_picture_a_hand_and_the_result(phone):
+    assert phone.evaluate("figureChecks.firstScreen()") == WHOLE
+
+
+def test_all_text_of_a_page_has_one_size_that_reads(phone):
+    answer(phone)
     for width in WIDTHS:
-        tab.set_viewport_size({"width": width, "height": 800})
-        sizes = tab.evaluate("figureChecks.textSizes()")
+        phone.set_viewport_size({"width": width, "height": 800})
+        sizes = phone.evaluate("figureChecks.textSizes()")
         assert min(sizes) >= LEAST and max(sizes) <= MOST, f"{width} px: {min(sizes), max(sizes)}"
         assert max(sizes) / min(sizes) <= SPREAD, f"{width} px: {min(sizes)} and {max(sizes)}"
-        assert tab.evaluate("figureChecks.raggedTops()") == [], f"{width} px"
+        assert phone.evaluate("figureChecks.raggedTops()") == [], f"{width} px"
 
 
-def test_no_label_lies_on_another_or_leaves_its_panel(tab):
-    tab.set_viewport_size({"width": 1280, "height": 800})
-    answer(tab)
-    assert tab.evaluate("figureChecks.crowdedAnywhere()") == []
+def test_the_first_screen_holds_a_picture_a_hand_and_the_result(desk):
+    assert desk.evaluate("figureChecks.firstScreen()") == WHOLE
+
+
+def test_no_label_lies_on_another_or_leaves_its_panel(desk):
+    answer(desk)
+    assert desk.evaluate("figureChecks.crowdedAnywhere()") == []
 
 
 SPOILT = {
@@ -75,12 +88,11 @@ SPOIL = """how => { const svg = document.querySelectorAll('.live-panel > svg')[1
 const text = svg.querySelector('text'); new Function('svg', 'text', how)(svg, text); }"""
 
 
-@pytest.mark.parametrize("tab", WITH_FIGURES[:1], indirect=True)
+@pytest.mark.parametrize("desk", WITH_FIGURES[:1], indirect=True)
 @pytest.mark.parametrize(("check", "how"), SPOILT.items())
-def test_a_spoilt_page_is_noticed(tab, check, how):
-    tab.reload()
-    answer(tab)
-    tab.set_viewport_size({"width": 1280, "height": 800})
-    assert not tab.evaluate(f"figureChecks.{check}")
-    tab.evaluate(SPOIL, how)
-    assert tab.evaluate(f"figureChecks.{check}")
+def test_a_spoilt_page_is_noticed(desk, check, how):
+    desk.reload()
+    answer(desk)
+    assert not desk.evaluate(f"figureChecks.{check}")
+    desk.evaluate(SPOIL, how)
+    assert desk.evaluate(f"figureChecks.{check}")

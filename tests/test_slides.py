@@ -501,11 +501,12 @@ def test_a_deck_of_the_book_fits_moves_and_asks_for_nothing(decks, show, axe, me
     tab = show(path, **ROOMS["dark"])
     assert too_large(tab) == []
     assert idle_controls(tab) == []
-    assert tab.asked == [path.as_uri()] and tab.faults == []
     tab.keyboard.press("d")
     assert paper(tab) == WHITE
     resize(tab, *SIZES[1])
     assert too_large(tab) == []
+    assert idle_controls(tab) == []
+    assert tab.asked == [path.as_uri()] and tab.faults == []
     for figure in tab.locator(".slides > section.deck-figure").all():
         tab.evaluate("node => Reveal.slide(Reveal.getIndices(node).h)", figure.element_handle())
         assert not {f for f in faults(tab, axe) if f[1] in ("serious", "critical")}

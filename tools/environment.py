@@ -19,6 +19,8 @@ PYTHON = HOME / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 UV = (
     "uv==0.13.9"  # a minute faster than pip; it reads none of pip's settings, so they are handed on
 )
+# Best match is what pip does with two indexes.
+UV_INSTALL = ("-m", "uv", "pip", "install", "-q", "--index-strategy", "unsafe-best-match")
 HANDED_ON = {  # pip's setting: uv's variable, and what stands between two values
     "index-url": ("UV_DEFAULT_INDEX", " "),
     "extra-index-url": ("UV_INDEX", " "),
@@ -160,9 +162,7 @@ def pip(*arguments):
 
 
 def uv(name, settings):
-    # Best match is what pip does with two indexes, and compiled bytecode is what pip leaves.
-    options = ("--compile-bytecode", "--index-strategy", "unsafe-best-match")
-    command = [PYTHON, "-m", "uv", "pip", "install", "-q", *options, "-r", name]
+    command = [PYTHON, *UV_INSTALL, "--compile-bytecode", "-r", name]  # bytecode as pip leaves it
     return console.follow(command, variables(VIRTUAL_ENV=str(HOME), **settings))[0]
 
 

@@ -38,8 +38,8 @@ class Refusal:
     reason: str
 
     def __str__(self) -> str:
-        tried = not self.reason.startswith("not tried")
-        return f"{self.up}: {'not rescalable, ' * tried}{self.reason}."
+        verdict = "" if self.reason.startswith("not tried") else "not rescalable, "
+        return f"{self.up}: {verdict}{self.reason}."
 
 
 @dataclass(frozen=True)
