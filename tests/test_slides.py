@@ -150,12 +150,6 @@ def ready(tab):
     tab.wait_for_selector("body.deck-ready", timeout=60_000)
 
 
-def resize(tab, width, height):
-    scale = tab.evaluate("Reveal.getScale()")
-    tab.set_viewport_size({"width": width, "height": height})
-    tab.wait_for_function("before => Reveal.getScale() !== before", arg=scale)
-
-
 def at(tab):
     return tab.evaluate("Reveal.getIndices().h")
 
@@ -498,15 +492,11 @@ def decks(site, tmp_path_factory):
 @pytest.mark.parametrize("meeting", course.read().meetings, ids=lambda m: f"meeting-{m.number}")
 def test_a_deck_of_the_book_fits_moves_and_asks_for_nothing(decks, show, axe, meeting):  # noqa: F811
     path = decks / f"{slides.name(meeting)}.html"
-    tab = show(path, **ROOMS["dark"])
-    assert too_large(tab) == []
-    assert idle_controls(tab) == []
-    tab.keyboard.press("d")
-    assert paper(tab) == WHITE
-    resize(tab, *SIZES[1])
-    assert too_large(tab) == []
-    assert idle_controls(tab) == []
-    assert tab.asked == [path.as_uri()] and tab.faults == []
+    for size, room in zip(SIZES, ("dark", "light")):
+        tab = show(path, *size, **ROOMS[room])
+        assert too_large(tab) == []
+        assert idle_controls(tab) == []
+        assert tab.asked == [path.as_uri()] and tab.faults == []
     for figure in tab.locator(".slides > section.deck-figure").all():
         tab.evaluate("node => Reveal.slide(Reveal.getIndices(node).h)", figure.element_handle())
         assert not {f for f in faults(tab, axe) if f[1] in ("serious", "critical")}
