@@ -87,6 +87,7 @@ GROUPS = {
     "live._record": (),
     "live._pictures": (),
     "live._host_site": (),
+    "live._veil": (),
     "live._host_kernel": (),
     "live._explore": ("explore", "still", "say"),
     "live._audit_panels": (),

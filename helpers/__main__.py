@@ -23,6 +23,8 @@ def main() -> None:
     command.add_argument("--loss", help="module:name of a mean over rows of (outputs, y)")
     command.add_argument("--device", default="cpu")
     command.add_argument("--out", help="a folder for the report, its figure and two twins")
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a Windows console may lack our letters
     try:
         _run(parser.parse_args())
     except Exception as error:  # whatever the user's code raises is one sentence here
@@ -46,9 +48,9 @@ def _run(asked: argparse.Namespace) -> None:
     loss = _named(asked.loss, "--loss needs") if asked.loss else None
     module = module.to(asked.device).eval()
     report = audit(module, data() if callable(data) else data, loss=loss)
-    print(report)
     if asked.out:
         report.save(asked.out)
+    print(report)
 
 
 def _named(text: str, need: str):

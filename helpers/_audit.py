@@ -5,17 +5,19 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import fill
 
 import torch
 from torch import Tensor, nn
 
 from helpers.live._audit_panels import audit_panels
 from helpers.live._explore import still
+from helpers.live._figures import SETTINGS
 from helpers.live._numbers import number
 from helpers.maps._find import Symmetries, Symmetry, find_symmetries
 from helpers.measures._curvature import Estimate
 from helpers.measures._spectrum import Density, spectral_density
-from helpers.nets._params import Params, flatten, seeded
+from helpers.nets._params import Params, flatten, positive, seeded
 from helpers.nets._train import bar
 from helpers.sweep._asked import asked
 from helpers.sweep._audit import BOUND, orbit, readings, strongest, traces
@@ -58,11 +60,14 @@ class Report:
         here = {name: number(value) for name, value in self.readings["here"].items()}
         said = (
             f"At these weights the Hessian of the loss on {self.examples} examples has the largest "
-            f"eigenvalue {here['λ_max']} and the trace {here['trace']} (standard error "
-            f"{number(self.trace.standard_error, 2)}); the gradient's length is "
-            f"{number(self.slope, 2)}. "
+            f"eigenvalue {here['λ_max']} and the trace {here['trace']}{self._sure()}; the "
+            f"gradient's length is {number(self.slope, 2)}. "
         )
         return said + (self._moves(here) if self.knob else STAYS)
+
+    def _sure(self) -> str:
+        error = self.trace.standard_error
+        return f" (standard error {number(error, 2)})" if error else ""
 
     def _moves(self, here: dict[str, str]) -> str:
         up = self.knob.up if isinstance(self.knob.up, str) else " and ".join(self.knob.up)
@@ -92,7 +97,7 @@ class Report:
             f"{self.parameters} parameters, {self.examples} examples\n{self.said}\n"
             f"{self.symmetries}\n\n"
             f"largest eigenvalues {tops} (± {number(off, 1)}); ε = {number(self.radius)}; "
-            f"c at the twins: {places}\n\n{table}\n\n{self.words}"
+            f"c at the twins, by λ_max: {places}\n\n{table}\n\n{fill(self.words, 95)}"
         )
 
     def figure(self) -> None:
@@ -113,7 +118,9 @@ class Report:
         here, there = self.readings["here"], self.readings.get("sharper", {})
         ratios = [(name, there[name] / here[name]) for name in there if here[name]]
         curves = [self.amounts, self.tops, self.traces, self.at.get("sharper")]
-        return audit_panels(self.density.nodes.cpu(), self.density.shares.cpu(), curves, ratios)
+        density = self.density.nodes.cpu(), self.density.shares.cpu()
+        with SETTINGS.drawing():
+            return audit_panels(*density, curves, ratios)
 
 
 def audit(
@@ -144,6 +151,7 @@ def audit(
     module, params, L, slope, x, said = asked(module, data, x, loss)
     theta = flatten(params)
     n, dice, radius = len(theta), seeded(generator, theta), float(theta.norm()) / 100
+    positive("audit", "length of the weights", radius, "the ball of ε-sharpness is a share of it")
     steps = _steps(module, L, params, find_symmetries(module, x), radius, dice)
     examples = L.examples if hasattr(L, "examples") else len(L.X)
     found = {"examples": examples, "said": said, "radius": radius, "twins": {}}

@@ -89,5 +89,26 @@ window.figureChecks = (() => {
       panel: inside(panels(figure)[0]) };
   }
 
-  return { textSizes, raggedTops, crowdedAnywhere, firstScreen };
+  // Formulas in a line that are wider than their place: the theme hides what does not fit.
+  function cutFormulas() {
+    return [...document.querySelectorAll("span.math")].filter((span) => span.checkVisibility()
+      && span.scrollWidth > span.clientWidth + 3 && span.clientWidth > 0)
+      .map((span) => span.textContent.slice(0, 40));
+  }
+
+  // How far each figure's bar moves while the first slider walks from end to end.
+  function hops() {
+    return figures().flatMap((figure) => {
+      const slider = figure.querySelector(".live-bar input[type=range]");
+      if (!slider) return [];
+      const heights = new Set();
+      for (let at = +slider.min; at <= +slider.max; at += 1) {
+        set(slider, at);
+        heights.add(Math.round(figure.querySelector(".live-bar").offsetHeight));
+      }
+      return heights.size > 1 ? [`#${figure.id}: ${[...heights].join(", ")}`] : [];
+    });
+  }
+
+  return { cutFormulas, hops, textSizes, raggedTops, crowdedAnywhere, firstScreen };
 })();

@@ -332,8 +332,8 @@ def test_a_way_that_x_did_not_show_is_noticed():
 
 
 WRONG = [
-    (made(5, 6, 3), X, "two tensors, got Tensor: a pair"),
-    (made(5, 6, 3), None, "two tensors, got NoneType: a pair"),
+    (made(5, 6, 3), X, "tensors, got Tensor: a pair"),
+    (made(5, 6, 3), None, "tensors, got NoneType: a pair"),
     (made(5, 6, 3), (X, y[:7]), "60 inputs and 7 targets"),
     (made(5, 6, 3), (X / 0, y), "needs finite data"),
     (made(4, 6, 3), (X, y), "runs on the data, got: mat1 and mat2"),
@@ -401,7 +401,7 @@ def test_the_command_prints_the_same_report_and_keeps_it(folder, module):
         (("nets:large", "--data", "data.pt"), "has no attribute 'large'"),
         (("nowhere:small", "--data", "data.pt"), "No module named 'nowhere'"),
         (("nets:small", "--data", "none.pt"), "No such file"),
-        (("nets:small", "--data", "nets:small"), "two tensors, got"),
+        (("nets:small", "--data", "nets:small"), "tensors, got"),
     ],
 )
 def test_the_command_says_what_is_wrong_in_one_line(folder, asked, sentence):

@@ -5,9 +5,12 @@ names what it was given.
 """
 
 import copy
+import io
 import re
 from dataclasses import replace
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -218,6 +221,11 @@ class Towers(nn.Module):
         return self.l(u) @ self.r(v).T
 
 
+class Gated(Towers):
+    def forward(self, u, v):
+        return self.l(u) * self.r(v)
+
+
 @pytest.mark.parametrize(
     "box", [lambda u, v: (u, v), lambda u, v: [u, v], lambda u, v: dict(u=u, v=v)]
 )
@@ -239,16 +247,29 @@ def test_several_inputs_come_as_one_X_and_are_measured_as_one(box):
     assert torch.equal(L.f(params, rows), module(X[rows], v[rows]))
 
 
+def test_several_inputs_over_a_loader_give_the_same_report():
+    torch.manual_seed(0)
+    module, v = Gated().double(), torch.randn(60, 4, generator=dice(4), dtype=torch.float64)
+    whole = audit(module, (dict(u=X, v=v), y), progress=False)
+    rows = [(dict(u=a, v=b), c) for a, b, c in zip(X, v, y)]
+    loader = audit(module, DataLoader(rows, batch_size=25), progress=False)
+    assert loader.symmetries.dim == whole.symmetries.dim == 3
+    assert (loader.examples, loader.answers, loader.flips) == (60, 60, 0)
+    for place, at in whole.readings.items():
+        assert loader.readings[place] == pytest.approx(at, rel=2e-3)
+
+
 SEVERAL = [
     (
         (X, X, y),
-        "two tensors, got Tensor, Tensor, Tensor: a pair .X, y., with several inputs as one",
+        "tensors, got Tensor, Tensor, Tensor: a pair .X, y., with several inputs as a tuple",
     ),
     (((X, X[:5]), y), "got 5 inputs and 60 targets"),
     (({"u": X / 0, "v": X}, y), "needs finite data"),
-    ({"X": X, "y": y}, "two tensors, got dict: a pair"),
-    (DataLoader([((a, a), b) for a, b in zip(X, y)]), "takes one tensor"),
-    (DataLoader([]), "two tensors, got : a pair"),
+    ({"X": X, "y": y}, "tensors, got dict: a pair"),
+    (({"a": X, "b": 0}, y), "got int, Tensor: a pair"),
+    (DataLoader([(a, a, b) for a, b in zip(X, y)]), "got Tensor, Tensor, Tensor: a pair"),
+    (DataLoader([]), "tensors, got : a pair"),
 ]
 
 
@@ -379,7 +400,7 @@ ASKED = [
     ("kept:three", "data.pt", None, "^build needs a network or what makes one, got int.$"),
     ("kept:build", "data.npz", None, "^--data needs a .pt file or module:name, got 'data.npz'.$"),
     ("kept:build", "numpy.pt", None, r"^numpy.pt needs torch tensors .X, y., got numpy\S+.$"),
-    ("kept:build", "dict.pt", None, "two tensors, got dict: a pair .X, y..$"),
+    ("kept:build", "dict.pt", None, "tensors, got dict: a pair .X, y., with several .* a dict X.$"),
     ("kept:build", "data.pt", "whole.pt", "^whole.pt needs the network's state_dict, got torch.nn"),
     ("kept:build", "data.pt", "epoch.pt", "alone, got 'model' in place of '0.weight'.$"),
     ("kept:build", "data.pt", "parallel.pt", "got 'module.0.weight' in place of '0.weight'.$"),
@@ -407,3 +428,48 @@ def test_the_help_says_where_modules_are_looked_for_and_in_which_mode(monkeypatc
     said = " ".join(capsys.readouterr().out.split())
     assert "in evaluation mode; modules are looked for in this folder" in said
     assert "a DataLoader, or what makes one" in said
+
+
+def test_a_report_that_is_saved_leaves_the_settings_of_a_script(tmp_path):
+    own = {key: value for key, value in dict.items(matplotlib.rcParams) if key != "backend"}
+    audit(made(5, 6, 3), (X, y), progress=False).save(tmp_path)
+    assert own == {key: dict.__getitem__(matplotlib.rcParams, key) for key in own}
+
+
+def test_a_console_without_our_letters_gets_the_report_and_the_folder_too(folder, monkeypatch):
+    console = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr("sys.stdout", console)
+    command(monkeypatch, "kept:build", "--data", "data.pt", "--out", "out")
+    console.flush()
+    assert "parameters, 60 examples" in console.buffer.getvalue().decode("cp1252")
+    assert "↔" in Path("out/report.txt").read_text(encoding="utf-8")
+
+
+def test_the_largest_eigenvalue_has_its_sign_where_the_lowest_is_a_million_times_as_far():
+    """Oracle: Sylvester's law. A rescaling moves eigenvalues, and none past zero."""
+    H = torch.diag(torch.tensor([8e-3, 1e-3, -7e3, -1.0, -2.0, -50.0], dtype=torch.float64))
+    Q = torch.linalg.qr(torch.randn(6, 6, generator=dice(), dtype=torch.float64))[0]
+    params = {"a": torch.ones(6, dtype=torch.float64)}
+
+    def loss(p):
+        v = p["a"] - 1
+        return 9 + v @ Q @ H @ Q.T @ v / 2
+
+    top = helpers.sweep._audit.readings(
+        Loss(lambda p, x: loss(p).expand(len(x), 1), X, y, lambda z, _: z.mean()),
+        params,
+        1e-3,
+        dice(),
+        0.0,
+    )[1]
+    assert float(top.values[0]) == pytest.approx(8e-3, rel=0.03)
+
+
+def test_a_network_of_noughts_is_refused_before_anything_is_computed():
+    module = made(5, 6, 3)
+    for p in module.parameters():
+        nn.init.zeros_(p)
+    with pytest.raises(
+        ValueError, match="^audit needs a finite length of the weights > 0, got 0.0"
+    ):
+        audit(module, (X, y), progress=False)

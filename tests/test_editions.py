@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import tokenize
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -17,7 +18,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from helpers import unseal
+from helpers import linear_knob, unseal
+from helpers.live._host_site import fragment
 from tools import ROOT, editions, needs, pages, places, repository, stills, student, works
 from tools.pages import Page
 from tools.places import Fault
@@ -103,7 +105,8 @@ def test_the_first_cell_says_place_times_and_where_else_the_page_is():
         "# Title\n\n*The argument · page 3 of 11 · 35 minutes to read, 25 for the exercises*\n\n"
         "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
         f"({colab}.ipynb) · [this page on the site](https://owner.github.io/name/{NAME}.html)"
-        " · run all cells, and the figures move\n\n**Question.** Why?"
+        " · run all cells, and the figures move: where the text says drag, move the slider"
+        "\n\n**Question.** Why?"
     )
     assert "blob/notebooks/student/" in made("student").cells[0].source
 
@@ -255,7 +258,7 @@ def test_an_output_that_a_source_keeps_for_nbval_stays(tmp_path):
     found[5] = new_code_cell("# NBVAL_CHECK_OUTPUT\nflat = 2", metadata={"tags": ["keep_output"]})
     found[5].outputs = [new_output("stream", text="two")]
     page, book = planted(found)
-    outputs = stills.outputs(page, book.places, executed(tmp_path, found))
+    outputs = stills.outputs(page, book.places, folder=executed(tmp_path, found))
     for drawn in (None, outputs):
         assert made("reader", found, drawn).cells[5].outputs == found[5].outputs
 
@@ -308,18 +311,18 @@ def picture(width=900, height=300):
     return base64.b64encode(file.getvalue()).decode()
 
 
-BOX = (  # as the site's build writes a figure
-    '<figure class="live" id="box">\n<div class="live-panels"><svg><p>no</p></svg></div>\n'
-    '<div class="live-words">\n<p>1 &lt; 2 * 3.</p>\n<p>It costs 5 $.</p>\n</div>\n'
-    "<figcaption>The needle&#x27;s eye.</figcaption>\n"
-    '<script type="application/json" class="live-data">{}</script>\n</figure>'
-)
+def box(guess=None, said="789 times as $λ_{max}$.\n[The line](line): 1 < 2 * 3.\nα$^{2}$ | 5."):
+    """A figure of two panels as the site's build writes it."""
+    knobs = {"alpha": linear_knob(0, 1, start=0, steps=2)} if said else {}
+    panels = [SimpleNamespace(svg="<svg ><p>no</p></svg>", slots=[], values=[])] * 2
+    words = {"name": "box", "caption": "The needle's eye.", "alt": "Two boxes.", "guess": guess}
+    return fragment([said] * 2, panels, [], knobs, **words)
 
 
 def executed(tmp_path, found):
     """The same cells as the site's build leaves them: widgets, pages, pictures, sentences."""
     run = [new_code_cell(c.source) for c in found if c.cell_type == "code"]
-    figure = {"text/html": BOX, "image/png": picture(), "text/plain": "Two boxes."}
+    figure = {"text/html": box(), "image/png": picture(), "text/plain": "Two boxes."}
     widget = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "Box()"}
     run[2].outputs = [new_output("display_data", data) for data in (figure, widget)]
     run[3].outputs = [
@@ -334,7 +337,7 @@ def executed(tmp_path, found):
 
 def test_a_figure_leaves_its_picture_and_a_sentence_stays(tmp_path):
     page, book = planted(cells())
-    outputs = stills.outputs(page, book.places, executed(tmp_path, page.cells))
+    outputs = stills.outputs(page, book.places, folder=executed(tmp_path, page.cells))
     text = stills.fit(made("reader", page.cells, outputs))
     shown = [cell.get("outputs", []) for cell in json.loads(text)["cells"]]
     assert [list(o["data"]) for o in shown[4]] == [["image/png", "text/plain"], ["text/markdown"]]
@@ -347,11 +350,12 @@ def test_a_figure_leaves_its_picture_and_a_sentence_stays(tmp_path):
 
 def test_below_a_picture_stand_its_words_its_caption_and_where_it_moves(tmp_path):
     page, book = planted(cells())
-    outputs = stills.outputs(page, book.places, executed(tmp_path, page.cells))
+    outputs = stills.outputs(page, book.places, folder=executed(tmp_path, page.cells))
     drawn, below = outputs[2]
     assert drawn.metadata["image/png"] == {"width": round(900 * 110 / 144), "alt": "Two boxes."}
     assert below.data["text/markdown"] == (
-        "1 \\< 2 \\* 3.\n\nIt costs 5 \\$.\n\n*The needle's eye.*\n\n"
+        "**789 times as λ<sub>max</sub>.**\n\nThe line: 1 \\< 2 \\* 3.\n\n"
+        "α<sup>2</sup> \\| 5.\n\n*The needle's eye.*\n\n"
         f"[Move this figure on the site](https://owner.github.io/name/{NAME}.html#box), "
         "or run all cells and move it here."
     )
@@ -359,17 +363,40 @@ def test_below_a_picture_stand_its_words_its_caption_and_where_it_moves(tmp_path
 
 def test_a_figure_without_knobs_is_not_said_to_move(tmp_path):
     _, book = planted(cells())
-    still = {"text/html": BOX.replace("live-data", ""), "image/png": picture()}
+    still = {"text/html": box(said=""), "image/png": picture()}
     below = stills.kept({"data": still}, NAME, book.places)[1]
     assert below.data["text/markdown"].endswith("*The needle's eye.*")
+
+
+GUESS = {"panel": 1, "question": "How $λ_{max}$?", "options": ["a", "b"], "right": 0, "reply": "c"}
+
+
+def test_a_student_s_picture_does_not_tell_what_a_figure_asks():
+    """Oracle: Pillow, and the words of the figure."""
+    _, book = planted(cells())
+    data = {"text/html": box(GUESS), "image/png": picture()}
+    ask, below = stills.kept({"data": data}, NAME, book.places, True)
+    shown, told = stills.kept({"data": data}, NAME, book.places)
+    before, after = (
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(p))).convert("RGB"))
+        for p in (shown.data["image/png"], ask.data["image/png"])
+    )
+    half = before.shape[1] // 2
+    assert np.array_equal(before[:, :half], after[:, :half])
+    assert len(np.unique(after[:, half:].reshape(-1, 3), axis=0)) < 300  # a mark on one grey
+    assert (after[5, -5] == 242).all()
+    assert "789" not in below.data["text/markdown"] + told.data["text/markdown"]
+    assert "The line" not in below.data["text/markdown"]
+    assert below.data["text/markdown"].startswith("*The needle's eye.*")
+    assert "The line" in told.data["text/markdown"]
 
 
 def test_pictures_of_another_source_are_not_taken(tmp_path):
     page, book = planted(cells())
     folder = executed(tmp_path, page.cells)
     page.cells[5].source = "flat = 3"
-    assert stills.outputs(page, book.places, folder) is None
-    assert stills.outputs(page, book.places, tmp_path / "nothing") is None
+    assert stills.outputs(page, book.places, folder=folder) is None
+    assert stills.outputs(page, book.places, folder=tmp_path / "nothing") is None
 
 
 def test_without_pictures_one_sentence_says_what_to_run(tmp_path, monkeypatch, capsys):
@@ -411,8 +438,14 @@ def page(request, whole):
 @pytest.fixture(scope="module")
 def both(page, whole):
     """The two editions of a page of the book, as written to the disk and read again."""
-    outputs = stills.outputs(page, whole.places)
-    texts = [stills.fit(editions.edition(page, whole, name, outputs)) for name in editions.EDITIONS]
+    texts = [
+        stills.fit(
+            editions.edition(
+                page, whole, name, stills.outputs(page, whole.places, name == "student")
+            )
+        )
+        for name in editions.EDITIONS
+    ]
     return [nbformat.reads(text, as_version=4) for text in texts]
 
 
@@ -422,6 +455,18 @@ def test_no_edition_shows_myst_or_a_link_that_is_not_whole(both):
         assert MYST.findall(text) == []
         words = re.sub(r"```.*?```|`[^`]+`|\$\$.+?\$\$|\$[^$]+\$", "", text, flags=re.S)
         assert re.findall(r"\]\((?!https?://|mailto:)[^)]*\)", words) == []
+
+
+def test_what_stands_below_a_picture_is_markdown_and_no_html_but_scripts(both):
+    for notebook in both:
+        said = [
+            output.data["text/markdown"]
+            for cell in notebook.cells
+            for output in cell.get("outputs", [])
+            if "text/markdown" in output.get("data", {})
+        ]
+        tags = re.findall(r"\\?</?[a-z][^>]*>", "\n".join(said))
+        assert {tag.strip("</>") for tag in tags} <= {"sub", "sup"}
 
 
 def test_the_reader_has_every_cell_and_the_student_all_but_the_solutions(page, both):

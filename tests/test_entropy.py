@@ -157,3 +157,15 @@ def test_one_sample_is_refused():
     case = build([2, 2, 1], 0)
     with pytest.raises(ValueError, match="local_entropy needs samples >= 2, got 1"):
         local_entropy(case.loss, case.params, 1.0, samples=1)
+
+
+@pytest.mark.parametrize("gamma", [4.0, 3.0])
+def test_at_a_maximum_as_bent_as_the_weight_the_estimate_is_still_the_integral(gamma):
+    params = {"a": torch.zeros(1, dtype=torch.float64)}  # L'' = −4 there
+
+    def loss(p):
+        return (p["a"].square() - 1).square().sum()
+
+    right = math.log(quad(lambda a: math.exp(-((a * a - 1) ** 2) - gamma / 2 * a * a), -9, 9)[0])
+    found = local_entropy(loss, params, gamma, samples=4000)
+    assert abs(found.value - right) < 4 * found.standard_error < 0.1

@@ -39,7 +39,7 @@ from helpers.live import _host_kernel as host_kernel
 from helpers.live import _host_site as host_site
 from helpers.live import _record as recorder
 from helpers.live._axis_memo import AxisMemo
-from helpers.live._figures import freeze
+from helpers.live._figures import SETTINGS, freeze
 from helpers.live._knobs import Knob, positions, start_of
 from helpers.live._record import record
 from helpers.live._snapshot import snapshot
@@ -731,3 +731,23 @@ def test_an_error_at_the_start_stops_the_cell():
 def test_a_knob_is_plain_data():
     knob = choice(["a", "b"])
     assert knob == Knob("choice", ("a", "b"), ("a", "b"), 0, None)
+
+
+def test_a_figure_that_is_refused_waits_for_nothing_and_leaves_its_settings():
+    figs, _ = panels(1)
+    with pytest.raises(ValueError, match="needs caption text"):
+        explore(lambda: None, fig=figs, name="box", caption="", alt="A box.")
+    assert not set(figs) & set(SETTINGS._waiting)
+
+
+def test_letters_with_scripts_are_plain_where_a_script_sets_the_text():
+    guess = {"panel": 0, "question": "Which $λ_{max}$?", "options": ["$α^{2}$", "b"], "right": 0}
+    knobs = {"a": linear_knob(0, 1, start=0, steps=2, label="rescale $θ_{1}$")}
+    data = host_site.changes([""] * 2, [], [], knobs, {**guess, "reply": "$λ_{1}$."})
+    assert data["knobs"][0]["label"] == "rescale θ 1"
+    said = [data["guess"]["question"], *data["guess"]["options"], data["guess"]["reply"]]
+    assert said == ["Which λ max?", "α to the 2", "b", "λ 1."]
+
+
+def test_a_slider_of_a_small_range_has_as_many_values_as_steps():
+    assert linear_knob(0, 1e-10, start=0, steps=5).values == (0, 2.5e-11, 5e-11, 7.5e-11, 1e-10)

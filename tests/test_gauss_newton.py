@@ -15,9 +15,11 @@ from helpers import (
     alpha_scale,
     cross_entropy,
     dense_hessian,
+    fisher_rao_norm,
     flatten,
     functional,
     gauss_newton_operator,
+    hs_description_length,
     layer_traces,
     net,
     over_loader,
@@ -192,3 +194,39 @@ def test_a_unit_without_incoming_weights_has_no_curvature_to_give():
     found, truth = layer_traces(case.loss, params), block_traces(case.loss, params)
     for name, value in truth.items():
         assert found[name] == pytest.approx(value, rel=1e-11)
+
+
+class StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, z):
+        return torch.relu(z)
+
+    @staticmethod
+    def backward(ctx, slope):
+        return slope  # not that of a rectifier
+
+
+class Bent(torch.nn.Linear):
+    def forward(self, x):
+        return StraightThrough.apply(super().forward(x))
+
+
+@pytest.mark.parametrize("measure", ["fisher_rao_norm", "gauss_newton", "description"])
+def test_slopes_of_outputs_that_are_not_their_own_are_refused(measure):
+    torch.manual_seed(0)
+    X = torch.randn(12, 4, dtype=torch.float64)
+    module = torch.nn.Sequential(Bent(4, 6), torch.nn.Linear(6, 2)).double()
+    honest = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), module[1]).double()
+
+    def measured(module):
+        f, params = functional(module)
+        loss = squared_error(f, X, torch.zeros(12, 2, dtype=torch.float64))
+        if measure == "fisher_rao_norm":
+            return fisher_rao_norm(f, params, X)
+        if measure == "description":
+            return hs_description_length(loss, params, 0.1)
+        return gauss_newton_operator(loss, params)(flatten(params))
+
+    assert measured(honest) is not None
+    with pytest.raises(ValueError, match="derivatives that are those of L, got a first"):
+        measured(module)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from helpers import find_symmetries, random_twin
+from helpers import find_symmetries, random_twin, rescale
 
 
 def generator(seed=0):
@@ -380,3 +380,107 @@ def test_a_parameter_of_two_modules_is_answered_once():
     found = find_symmetries(double(made), torch.randn(4, 3, dtype=torch.float64))
     names = [refusal.up for refusal in found.refused]
     assert sorted(names) == sorted(set(names)) and "alias" in names
+
+
+# What forward writes as a number is one, however it is written.
+
+
+def state_from_nought(start):
+    """A state that begins with 0, as in a scan written by hand: three units, each with a factor."""
+    made = Net(None, gate=nn.Linear(4, 3), up=linear(4, 3), down=nn.Linear(3, 2))
+
+    def run(m, x):
+        h = start(x)
+        for _ in range(3):
+            h = m.gate(x).sigmoid() * h + m.up(x)
+        return m.down(h)
+
+    made.run = run
+    return made
+
+
+@pytest.mark.parametrize(
+    "start", [lambda x: 0, lambda x: torch.zeros(()), lambda x: torch.zeros(len(x), 3)]
+)
+def test_a_state_that_begins_with_nought_is_not_joined_with_anything(start):
+    module = double(state_from_nought(start))
+    x = torch.randn(5, 4, generator=generator(), dtype=torch.float64)
+    assert find_symmetries(module, x).dim == 3
+    assert error(module, x) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("step", "dim"),
+    [
+        (lambda z: torch.max(z, torch.tensor(0.0, dtype=z.dtype)), 6),
+        (lambda z: torch.where(z > 0, z, torch.tensor(0.0, dtype=z.dtype)), 6),
+        (lambda z: torch.max(z, z.new_tensor(0.0)), 6),
+        (lambda z: torch.max(z, torch.tensor(0.1, dtype=z.dtype)), 0),
+        (lambda z: torch.relu(z) if not torch.isnan(z).any() else z, 6),
+        (lambda z: torch.relu(z).masked_fill(torch.isinf(z), 0.0), 6),
+    ],
+)
+def test_a_rectifier_is_one_however_its_nought_is_written(step, dim):
+    module = double(between(step, (4, 6, 3)))
+    x = torch.randn(5, 4, generator=generator(), dtype=torch.float64)
+    assert find_symmetries(module, x).dim == dim
+    assert error(module, x) < 1e-9
+
+
+# Each symmetry is the plain one: two layers meet in a product, and one factor goes up and down.
+
+
+class Towers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.u, self.v = nn.Linear(4, 3), nn.Linear(5, 3)
+        self.t = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, a, b):
+        return self.u(a).relu() @ self.v(b).relu().T / self.t
+
+
+def test_two_towers_trade_a_factor_for_each_unit_and_nothing_else():
+    module = double(Towers())
+    dice = generator()
+    a, b = (torch.randn(6, n, generator=dice, dtype=torch.float64) for n in (4, 5))
+    found = find_symmetries(module, (a, b))
+    assert found.dim == 4  # one a unit, and one through the temperature
+    assert sorted(s.units for s in found.found) == [1, 3]
+    units = next(s for s in found.found if s.units == 3)
+    assert {units.up, *units.downs} == {"u", "v"}
+    twin = rescale(module, {units: 2.0}, (a, b))
+    assert torch.equal(twin[f"{units.up}.weight"], 2 * module.get_submodule(units.up).weight)
+
+
+# A module that is another one at each call has no symmetries to be found.
+
+
+class Remembers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up, self.down, self.state = nn.Linear(4, 6), nn.Linear(6, 2), 0.0
+
+    def forward(self, x):
+        out = self.down(torch.relu(self.up(x))) + self.state
+        self.state = out.detach().mean()
+        return out
+
+
+def test_a_module_that_remembers_is_refused_as_such():
+    with pytest.raises(ValueError, match="same function at every call, got .* between calls.$"):
+        find_symmetries(Remembers(), torch.randn(5, 4, generator=generator()))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_input_that_is_not_finite_is_refused(value):
+    x = torch.ones(3, 4)
+    x[0, 0] = value
+    with pytest.raises(ValueError, match="needs numbers in x, got NaN or infinity"):
+        find_symmetries(between(torch.relu), x)
+
+
+@pytest.mark.parametrize("amounts", [2.0, ["up"]])
+def test_amounts_without_names_are_refused(amounts):
+    with pytest.raises(ValueError, match="needs a dict from layers to factors, got"):
+        rescale(between(torch.relu, (4, 6, 3)), amounts, torch.ones(3, 4))

@@ -19,6 +19,7 @@ import ipywidgets as widgets
 import nbformat
 import numpy as np
 import pytest
+from jupyter_client.manager import start_new_kernel
 from matplotlib.axis import XAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import PathPatch
@@ -407,3 +408,40 @@ def test_explore_hands_the_guess_to_a_kernel_and_leaves_the_handle_to_the_site(m
         monkeypatch, lambda: explore(lambda far: "", fig=fig, far=knob, **(WORDS | move))
     )
     assert made[0].veil.buttons and data["text/plain"] == "It shows λ max."
+
+
+AGAIN = """\
+import gc, weakref
+from helpers import explore, log_knob, panels
+figs, (ax,) = panels(1)
+kept = globals().get("kept", weakref.WeakSet())
+kept.update(figs)
+def draw(alpha, ax=ax): ax.set_title(str(alpha))
+knob = log_knob(1, 10, start=10, per_decade=2)
+explore(draw, fig=figs, name="box", caption="c", alt="a", alpha=knob)
+del figs, ax, draw
+"""
+
+
+def test_a_cell_that_runs_again_gives_back_its_last_figure_and_a_copied_cell_none():
+    """Oracle: a kernel, told which cell runs as JupyterLab tells it; the figures alive in it."""
+    manager, client = start_new_kernel()
+    alive = []
+    try:
+        for cell in ("a", "a", "copy", "a", None, None):
+            for code in (AGAIN, "gc.collect(); alive = len(kept)"):
+                content = {"code": code, "silent": False, "store_history": False}
+                content |= {"user_expressions": {"alive": "alive"}, "allow_stdin": False}
+                metadata = {"cellId": cell} if cell else {}
+                message = client.session.msg("execute_request", content, metadata=metadata)
+                client.shell_channel.send(message)
+                while (reply := client.get_shell_msg(timeout=60))["parent_header"].get(
+                    "msg_id"
+                ) != message["header"]["msg_id"]:
+                    pass
+                assert reply["content"]["status"] == "ok", reply["content"]
+            alive.append(int(reply["content"]["user_expressions"]["alive"]["data"]["text/plain"]))
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    assert alive == [1, 1, 2, 2, 3, 4]

@@ -27,7 +27,7 @@ PYTHON = [
     for folder in ("helpers", "tests", "benchmarks", "tools")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
-MOST_LINES, MOST_BODY, MOST_IN_ALL = 200, 20, 7700
+MOST_LINES, MOST_BODY, MOST_IN_ALL = 200, 20, 7900
 
 
 def place(path):
@@ -265,3 +265,17 @@ def test_the_code_is_as_make_lint_leaves_it(asked):
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*HELPERS.rglob("*.js"), *(ROOT / "book" / "_static").glob("*.js")],
+    ids=lambda p: p.name,
+)
+def test_scripts_speak_to_browsers_of_three_years_ago(path):
+    """A look behind is an error of the whole file in Safari 16.3; `with` is missing before 16."""
+    script = path.read_text(encoding="utf-8")
+    assert (
+        re.findall(r"\(\?<[=!]|\.(?:with|toSorted|toReversed|findLast)\(|\bObject\.groupBy", script)
+        == []
+    )

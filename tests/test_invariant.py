@@ -17,9 +17,11 @@ from helpers import (
     adaptive_step,
     alpha_scale,
     dense_hessian,
+    eps_sharpness,
     fisher_rao_norm,
     flatten,
     gradient,
+    keskar_sharpness,
     lanczos,
     path_norm,
     perturb,
@@ -319,3 +321,30 @@ def test_the_path_norm_of_a_module_is_the_sum_over_its_paths():
 def test_what_has_other_paths_has_no_path_norm(module, sentence):
     with pytest.raises(ValueError, match=sentence):
         path_norm({name: p.detach() for name, p in module.named_parameters()})
+
+
+def test_where_the_loss_falls_faster_than_it_rises_the_size_is_returned():
+    params = {"theta1": torch.ones(1, 2, dtype=torch.float64)}
+
+    def saddle(p):
+        a, b = p["theta1"].flatten()
+        return (a * a - 3 * b * b) / 2
+
+    assert adaptive_sharpness(saddle, params) == pytest.approx(3)
+    ones = {"theta1": torch.ones(1, 2, dtype=torch.float64)}
+    other = scaled_spectral_norm(saddle, params, ones, generator=torch.Generator().manual_seed(5))
+    assert other == pytest.approx(3)
+
+
+def test_parameters_that_require_gradients_give_steps_that_do_not():
+    params = {"theta1": torch.tensor([[1.0, 2.0]], dtype=torch.float64, requires_grad=True)}
+
+    def loss(p):
+        return p["theta1"].square().sum()
+
+    found = [
+        adaptive_step(loss, params, 0.1),
+        eps_sharpness(loss, params, 0.1).worst,
+        keskar_sharpness(loss, params, 0.1).worst,
+    ]
+    assert not any(block.requires_grad for worst in found for block in worst.values())

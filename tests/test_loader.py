@@ -25,6 +25,7 @@ from helpers import (
     local_entropy,
     over_loader,
     relu_net,
+    squared_error,
     top_eigenvalues,
     trace,
 )
@@ -280,13 +281,59 @@ def test_the_remedy_is_taken_and_a_mean_over_tokens_of_equal_length_too():
     assert torch.allclose(over_loader(each, loader(tokens, labels))(PARAMS), whole, rtol=1e-12)
 
 
+class Towers(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.u, self.v = torch.nn.Linear(6, 3), torch.nn.Linear(2, 3, bias=False)
+
+    def forward(self, u, v):
+        return torch.tanh(self.u(u)) * self.v(v)
+
+
+@pytest.mark.parametrize("box", [lambda u, v: (u, v), lambda u, v: dict(u=u, v=v)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_several_inputs_come_in_batches_too(box, dtype):
+    f, params = functional(Towers().double())
+    u, v = X.to(dtype), torch.randn(50, 2, generator=GENERATOR).to(dtype)
+    batches = over_loader(f, DataLoader([(box(a, b), c) for a, b, c in zip(u, v, Y)], 16))
+
+    def whole(theta):
+        return F.cross_entropy(f(theta, (u.double(), v.double())), Y)
+
+    ours, theirs = dense_hessian(batches, params), dense_hessian(whole, params)
+    assert torch.allclose(ours, theirs, atol=1e-12)
+    assert batches.examples == 50
+    together = cross_entropy(f, box(u, v), Y)
+    assert torch.allclose(dense_hessian(together, params), theirs, atol=1e-12)
+    scale = torch.randn(50, 3, generator=GENERATOR, dtype=torch.float64)
+    error = (f(params, (u.double(), v.double())) - scale).square().sum() / 100
+    assert float(squared_error(f, box(u, v), scale)(params)) == pytest.approx(float(error))
+
+
+def test_inputs_that_change_places_or_names_are_another_batch():
+    a, b = torch.randn(2, 8, 4, generator=GENERATOR, dtype=torch.float64)
+    f, params = functional(torch.nn.Bilinear(4, 4, 3).double())
+    batch = [(a, b), Y[:8]]
+    loss = over_loader(f, [batch])
+    loss(params)
+    batch[0] = (b, a)
+    with refused("another batch 1"):
+        loss(params)
+    batch[0] = {"input1": a, "input2": b}
+    with refused("another batch 1"):
+        loss(params)
+
+
 @pytest.mark.parametrize(
     ("batches", "got"),
     [
         ([{"input_ids": X, "labels": Y}], "got dict"),
         ([(X, Y, Y)], "got Tensor, Tensor, Tensor"),
         ([X], "got Tensor: a pair"),
-        ([((X, X), Y)], "got tuple, Tensor"),
+        ([((X, None), Y)], "got NoneType, Tensor"),
+        ([((), Y)], "got tuple, Tensor: a pair"),
+        ([((X, X[:3]), Y)], "got 3 inputs and 50 targets"),
+        ([({"u": X, "v": X / 0}, Y)], "finite data"),
         ([(X, Y[:3])], "got 50 inputs and 3 targets"),
     ],
 )

@@ -148,3 +148,22 @@ def test_targets_that_would_broadcast_are_refused():
 def test_impossible_smoothing_is_refused(smoothing):
     with pytest.raises(ValueError, match="cross_entropy needs 0 <= smoothing < 1, got"):
         cross_entropy(relu_net, torch.ones(1, 1), torch.zeros(1).long(), smoothing=smoothing)
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 1), (6, 3), (6, 2, 4, 5)])
+def test_the_squared_error_is_a_mean_over_examples_of_whole_outputs(shape):
+    dice = torch.Generator().manual_seed(0)
+    outputs, y = torch.randn(2, *shape, generator=dice, dtype=torch.float64)
+    loss = squared_error(lambda params, X: params["z"], outputs, y)
+    right = sum(float((a - b).norm() ** 2) for a, b in zip(outputs, y)) / 2 / 6
+    assert float(loss({"z": outputs})) == pytest.approx(right)
+
+
+def test_classes_in_a_column_are_not_compared_with_every_prediction():
+    case = build([3, 4, 2], 0)
+    X, classes = case.loss.X, torch.zeros(20, dtype=torch.long)
+    with pytest.raises(
+        ValueError, match=r"one class number for each prediction, got \(.*, 1\) for"
+    ):
+        accuracy(relu_net, case.params, X, classes[:, None])
+    assert 0 <= accuracy(relu_net, case.params, X, classes) <= 1

@@ -72,3 +72,20 @@ def test_nets_are_trained_where_their_data_are(device):
     here, there = found
     assert there.loss.device.type == there.params["theta1"].device.type == torch.device(device).type
     assert off(there.loss.cpu(), here.loss) < 1e-9
+
+
+def test_step_sizes_take_the_precision_of_the_data():
+    data = two_moons(40)
+    lr = torch.tensor([0.1, 0.2], dtype=torch.float64)
+    many = train_many(
+        data.X.float(),
+        data.y,
+        [2, 4, 2],
+        lr=lr,
+        decay=0 * lr,
+        batch=20,
+        target=0.6,
+        epochs=3,
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert {block.dtype for block in many.params.values()} == {torch.float32}

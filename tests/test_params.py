@@ -20,6 +20,7 @@ from helpers import (
     path_norm,
     relative_flatness,
     relu_net,
+    spectral_norm,
     squared_error,
     unit_scaling,
 )
@@ -123,3 +124,9 @@ def test_a_convolution_and_layers_that_do_not_follow_are_refused_in_one_sentence
         path_norm(convolution)
     with pytest.raises(ValueError, match=r"path_norm needs 2.weight to take the 3 units"):
         path_norm({"0.weight": torch.ones(3, 4), "2.weight": torch.ones(2, 5)})
+
+
+@pytest.mark.parametrize("params", [torch.nn.Linear(2, 1), [torch.ones(2)], torch.ones(2)])
+def test_parameters_without_names_are_refused_with_where_to_get_them(params):
+    with pytest.raises(ValueError, match="dict of tensors, got .*functional.module. returns"):
+        spectral_norm(lambda p: 0, params)

@@ -70,6 +70,14 @@ def test_all_text_of_a_page_has_one_size_that_reads(phone):
         assert phone.evaluate("figureChecks.raggedTops()") == [], f"{width} px"
 
 
+def test_no_formula_of_a_phone_is_cut_and_no_slider_hops_under_a_thumb(phone):
+    answer(phone)
+    phone.set_viewport_size({"width": WIDTHS[0], "height": 740})
+    phone.evaluate("document.querySelectorAll('details').forEach((fold) => (fold.open = true))")
+    assert phone.evaluate("figureChecks.cutFormulas()") == []
+    assert phone.evaluate("figureChecks.hops()") == []
+
+
 def test_the_first_screen_holds_a_picture_a_hand_and_the_result(desk):
     assert desk.evaluate("figureChecks.firstScreen()") == WHOLE
 

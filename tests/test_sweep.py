@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from random_nets import DEVICES, law
+from random_nets import DEVICES, build, law
 
 from helpers import (
     alpha_scale,
@@ -370,7 +370,7 @@ def test_at_an_exact_minimum_of_the_squared_error():
     [
         ({"k": 0}, "curvature_sweep needs 1 <= k"),
         ({"k": 10**6}, "curvature_sweep needs 1 <= k"),
-        ({"tol": 0.0}, "curvature_sweep needs 1 <= k .* and tol > 0, got k=1, tol=0.0"),
+        ({"tol": 0.0}, "curvature_sweep needs 1 <= k .* tol > 0 and .*, got k=1, tol=0.0"),
         ({"amounts": []}, "needs amounts of shape"),
         ({"amounts": [1.0, -1.0]}, "needs finite amounts > 0"),
         ({"amounts": [1.0, 0.0]}, "needs finite amounts > 0"),
@@ -395,3 +395,16 @@ def test_non_finite_parameters_are_refused():
     params["theta1"][0, 0] = float("nan")
     with pytest.raises(ValueError, match="needs finite parameters"):
         curvature_sweep(loss, params, EXPONENTS, [1.0])
+
+
+def test_each_sweep_names_itself_and_what_it_needs():
+    case = build([3, 4, 2], 0)
+    along = {"theta1": 1, "theta2": -1}
+    with pytest.raises(ValueError, match="^spectrum_sweep needs amounts of shape"):
+        spectrum_sweep(case.loss, case.params, along, [])
+    with pytest.raises(ValueError, match="^curvature_sweep needs .* max_products >= 1, got .* 0: "):
+        curvature_sweep(case.loss, case.params, along, [1.0], max_products=0)
+    with pytest.raises(
+        ValueError, match="an exponent of each layer for each knob, got 1 of theta1 for 2"
+    ):
+        curvature_sweep(case.loss, case.params, along, [[1.0, 2.0]])

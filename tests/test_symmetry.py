@@ -320,3 +320,16 @@ def test_non_finite_weights_are_refused():
     ):
         with pytest.raises(ValueError, match=rf"{who} needs finite parameters, got 2 .* in theta2"):
             scale(broken)
+
+
+def test_factors_take_the_precision_of_the_weights():
+    params = init_net([3, 4, 4, 2], generator=torch.Generator().manual_seed(0))
+    single = {name: block.float() for name, block in params.items()}
+    twin = scale_units(single, torch.full((4,), 2.0, dtype=torch.float64))
+    assert {block.dtype for block in twin.values()} == {torch.float32}
+
+
+def test_units_that_the_next_layer_cannot_have_are_refused():
+    params = {"theta1": torch.ones(3, 4), "theta2": torch.ones(6, 2)}
+    with pytest.raises(ValueError, match="needs a theta2 that reads the 4 units .* 6 inputs"):
+        unit_scaling(params, torch.ones(4), up="theta1", down="theta2")

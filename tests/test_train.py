@@ -135,3 +135,11 @@ def test_divergence_is_a_sentence():
 def test_a_start_with_nan_is_refused():
     with pytest.raises(ValueError, match=r"descend needs finite parameters, got 2 .* in a"):
         descend(bowl, {**START, "a": START["a"] * float("nan")}, progress=False)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_block_that_the_loss_does_not_use_stays_and_no_grad_outside_is_no_matter(method):
+    params = {"a": torch.tensor([3.0]).double(), "b": torch.tensor([7.0]).double()}
+    with torch.no_grad():
+        end = descend(lambda p: p["a"].square().sum(), params, steps=5, method=method, lr=0.1)
+    assert end.loss < 9 and float(end.params["b"]) == 7

@@ -307,3 +307,13 @@ def test_the_lake_starts_in_the_cell_that_holds_theta(points):
     assert int(found.inside.sum()) == 1
     for axis, place in zip(found.axes, np.argwhere(np.asarray(found.inside))[0]):
         assert place == int(np.abs(np.asarray(axis)).argmin())
+
+
+@pytest.mark.parametrize("rows", [[[1, 0], [1, 0]], [[1, 0], [0, 1], [1, 1]], [[0, 0]]])
+def test_a_slice_along_dependent_directions_is_refused(rows):
+    params = {"theta1": torch.zeros(1, 2, dtype=torch.float64)}
+    directions = torch.tensor(rows, dtype=torch.float64)
+    with pytest.raises(ValueError, match=f"independent directions, got {len(rows)} that span"):
+        volume_flatness(
+            lambda p: p["theta1"].square().sum(), params, 0.1, window=1.0, directions=directions
+        )

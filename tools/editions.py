@@ -25,7 +25,8 @@ RULES = (
     *(contract.strings_are_plain_markdown, student.missing),
 )
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({address})"
-SITE = "[this page on the site]({address}) · run all cells, and the figures move"
+SITE = "[this page on the site]({address})"
+FIGURES = " · run all cells, and the figures move: where the text says drag, move the slider"
 ANSWER_HERE = "Write your answer in place of `None` and run the cell: one line says if it is right."
 ONE_A_LINE = re.compile(r"(?<=import \(\n)(?:    \w+,\n)+(?=\))")
 FORM = {"cellView": "form", "jupyter": {"source_hidden": True}}
@@ -75,7 +76,9 @@ def _markdown(page, book, name, at, cell, pieces):
 def _here(page, book, name, cell):
     secret = student.EVERY_FOLD if cell.metadata.get("predict") else student.ANSWER
     numbers = {label: k for k, (_, label) in enumerate(pages.EXERCISE.findall(page.text()), 1)}
-    path, secret = page.name.removesuffix(".ipynb"), secret if name == "student" else None
+    path = page.name.removesuffix(".ipynb")
+    if name != "student" or path.startswith("book/teach/"):  # on whose answers no mark hangs
+        secret = None
     return Here(path, book.places, book.works, numbers, secret)
 
 
@@ -84,7 +87,8 @@ def _with_lead_in(source, page, book, name):
     path = page.name.removesuffix(".ipynb")
     words = for_site.lead_in(path, page.facts)
     badge = BADGE.format(address=_colab(book, path, name))
-    site = SITE.format(address=book.places.address(path))
+    moves = any(pages.calls(cell.source, {"explore"}) for _, cell in page.code())
+    site = SITE.format(address=book.places.address(path)) + FIGURES * moves
     lead = "\n\n".join(filter(None, [words and f"*{words}*", f"{badge} · {site}"]))
     return re.sub(r"^# .+$", lambda title: f"{title[0]}\n\n{lead}", source, count=1, flags=re.M)
 
@@ -149,11 +153,11 @@ def make(book):
     """({path: text} of every edition, how many pages have no pictures, the faults found)."""
     texts, bare, faults = {}, 0, []
     for page in book.notebooks():
-        outputs = stills.outputs(page, book.places)
-        bare += outputs is None
+        outputs = {name: stills.outputs(page, book.places, name == "student") for name in EDITIONS}
+        bare += outputs["reader"] is None
         try:
             for name in EDITIONS:
-                text = stills.fit(edition(page, book, name, outputs))
+                text = stills.fit(edition(page, book, name, outputs[name]))
                 texts[f"{name}/{page.name.removeprefix('book/')}"] = text
         except Fault as fault:
             faults += str(fault).splitlines()

@@ -17,6 +17,7 @@ ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
 FIRST_CELL = """\
 #@title Fetch the book's helpers (on Colab)
 # Once; torch and numpy stay as they are. PyPI's package helpers is another one.
+import importlib.machinery
 import importlib.util
 import shutil
 import site
@@ -24,7 +25,7 @@ import subprocess
 import sys
 
 pip = [sys.executable, "-m", "pip", "install", "-q"]
-if not importlib.util.find_spec("pip"):  # as in the environments of uv
+if not importlib.machinery.PathFinder.find_spec("pip"):  # as in the environments of uv
     pip = ["uv", "pip", "install", "-q", "--python", sys.executable]
 source = "git+{url}"
 if not shutil.which("git"):

@@ -13,7 +13,7 @@
   // British and American spellings are one word: reparameterisation, reparametrization.
   function fold(word) {
     return word.toLowerCase().replace("ε", "eps").normalize("NFD").replace(/\p{Mark}/gu, "")
-      .replace(/parameter(?=i[sz])/, "parametr").replace(/(?<=\w{4})is(?=(e[ds]?|ing|ations?)$)/, "iz");
+      .replace(/parameter(?=i[sz])/, "parametr").replace(/(\w{4})is(?=(e[ds]?|ing|ations?)$)/, "$1iz");
   }
 
   function stem(word) {

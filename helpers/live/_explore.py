@@ -50,13 +50,15 @@ def explore(
     position, where `draw` fails.
     """
     figs = list(fig) if isinstance(fig, (list, tuple)) else [fig]
-    _check(name, caption, alt, knobs)
-    _check_guess(guess, len(figs), name)
     host = host_site if os.environ.get("HELPERS_HOST") == "site" else host_kernel
     words = {"name": name, "caption": caption, "alt": alt}
-    with SETTINGS.drawing():
-        host.show(draw, figs, knobs, **words, drag=drag, guess=guess, still_panels=still_panels)
-    SETTINGS.shown(figs)
+    try:
+        _check(name, caption, alt, knobs)
+        _check_guess(guess, len(figs), name)
+        with SETTINGS.drawing():
+            host.show(draw, figs, knobs, **words, drag=drag, guess=guess, still_panels=still_panels)
+    finally:
+        SETTINGS.shown(figs)
 
 
 def still(fig, *, name, caption, alt):

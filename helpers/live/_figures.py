@@ -78,7 +78,8 @@ def panels(count=1):
 
     Each panel is a figure of its own so that a narrow page can stack them. They are not pyplot's:
     nothing is shown until `explore` or `still` shows it, and nothing needs closing. The book's
-    matplotlib settings hold until the cell that shows them has ended; your own then come back.
+    matplotlib settings hold until the cell that shows them has ended; your own then come back (in
+    a script the book's stay).
     Every panel has one size and every text in it one size, so figures read alike on every screen.
     """
     if count < 1:

@@ -5,15 +5,16 @@ import html
 import re
 import traceback
 from contextlib import contextmanager
-from functools import partial
 
 import ipywidgets as widgets
+from IPython import get_ipython
 from IPython.display import display
 
 from helpers.live._figures import SETTINGS, freeze
 from helpers.live._knobs import label_of
 from helpers.live._letters import to_html, to_plain
 from helpers.live._pictures import Picture, side_by_side
+from helpers.live._veil import Veil
 
 WIDE = 110  # pixels for an inch of a figure, where a saved notebook shows its picture
 MOST_BUTTONS = 6  # more options than these are a list to choose from
@@ -22,14 +23,29 @@ LINES = "line-height: 1.5"  # a widget's own is that of a button
 PANEL = {"width": "31%", "min_width": "min(285px, 100%)", "max_width": "460px"}  # three in a row
 
 
+_SHOWN = {}  # what each cell showed last, by the cell and the figure's name
+
+
 def show(draw, figs, knobs, *, name, caption, alt, guess=None, drag=None, still_panels=()):
     """Display the figure with its widgets; a saved notebook keeps a picture and words beside.
 
     `drag` and `still_panels` are for the site: here sliders move, and a panel at rest is not sent.
     """
+    cell = _cell()
+    if (cell, name) in _SHOWN:
+        _SHOWN.pop((cell, name)).close()
     live = Live(draw, figs, knobs, name=name, caption=caption, alt=alt, guess=guess)
+    if cell:
+        _SHOWN[cell, name] = live
     data, metadata = live.bundle(to_plain(alt))
     display(data, metadata=metadata, raw=True)
+
+
+def _cell():
+    """The notebook's own name of the cell that runs, where its program gives one."""
+    shell = get_ipython()
+    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    return parent.get("metadata", {}).get("cellId")
 
 
 class Live:
@@ -54,6 +70,15 @@ class Live:
         self._show()
         for control in self.controls.values():
             control.observe(self._move, names="value")
+
+    def close(self):
+        """Give the widgets back, so that the kernel keeps nothing of this figure."""
+        todo = [self.box, *self.images, *([self.veil.box] if self.veil else [])]
+        while todo:
+            widget = todo.pop()
+            parts = [getattr(widget, part, None) for part in ("layout", "style")]
+            todo += [*getattr(widget, "children", ()), *filter(None, parts)]
+            widget.close()
 
     def bundle(self, alt):
         """(data, metadata) to display: the widget, and beside it a picture and `alt`.
@@ -121,31 +146,6 @@ def _collected_later():
     finally:
         if collecting:
             gc.enable()
-
-
-class Veil:
-    """`box` with the question of `guess` and its options; `reply` is empty until one is chosen.
-
-    `layout` is that of the panel it stands for; `uncover` is called once, after the choice.
-    """
-
-    def __init__(self, guess, layout, uncover):
-        self.reply, self._guess, self._uncover = "", guess, uncover
-        question = widgets.HTML(f"<p><strong>{to_html(guess['question'])}</strong></p>")
-        wide = widgets.Layout(width="auto", min_height="44px", height="auto")
-        self.buttons = [
-            widgets.Button(description=to_plain(option), layout=wide) for option in guess["options"]
-        ]
-        for index, button in enumerate(self.buttons):
-            button.on_click(partial(self._answer, index))
-        self.box = widgets.VBox([question, *self.buttons], layout=widgets.Layout(**layout))
-
-    def _answer(self, index, _button):
-        if self.reply:  # a second click while the first one was under way
-            return
-        verdict = "Right." if index == self._guess["right"] else "Not so."
-        self.reply = f"{verdict} {self._guess['reply']}"
-        self._uncover()
 
 
 def _words(text):

@@ -83,14 +83,20 @@ def changes(words, panels, handles, knobs, guess=None):
         "words": ["\n".join(map(to_html, said.splitlines())) for said in words],
         "grips": [{"panel": h.panel, "moves": h.moves, "spots": h.spots} for h in handles],
     }
-    return data | ({"guess": guess} if guess else {})
+    return data | ({"guess": _said(guess)} if guess else {})
+
+
+def _said(guess):
+    """The guess as a script can show it: its texts have no subscripts."""
+    texts = {key: to_plain(guess[key]) for key in ("question", "reply")}
+    return guess | texts | {"options": [to_plain(option) for option in guess["options"]]}
 
 
 def _knob(name, knob):
     return {
         "name": name,
         "kind": knob.kind,
-        "label": label_of(name, knob),
+        "label": to_plain(label_of(name, knob)),
         "values": [str(value) for value in knob.values],
         "texts": list(knob.texts),
         "start": knob.start,

@@ -62,7 +62,7 @@ def linear_knob(low, high, *, start, steps=41, label=None, unit=None):
         raise ValueError(f"linear_knob needs low < high, got {low}, {high}: a slider has two ends.")
     _check_steps("linear_knob", steps)
     width = (high - low) / (steps - 1)
-    values = [round(low + width * i, 10) for i in range(steps)]
+    values = [float(f"{low + width * i:.10g}") for i in range(steps)]
     return _slider(values, start, label, unit)
 
 

@@ -21,20 +21,24 @@ class Settings:
         # dict's own methods: no validation, so that a move costs microseconds, and no backend
         book = {**dict.copy(rcParamsDefault), **dict.copy(RcParams(style))}
         self._book = {key: value for key, value in book.items() if key not in THE_READERS}
-        self._readers, self._waiting = None, WeakSet()
+        self._readers, self._waiting, self._within = None, WeakSet(), 0
 
     @contextmanager
     def drawing(self):
         """The book's settings inside a `with`, those from before it after it."""
         before = {key: dict.__getitem__(rcParams, key) for key in self._book}
         dict.update(rcParams, self._book)
+        self._within += 1
         try:
             yield
         finally:
+            self._within -= 1
             dict.update(rcParams, before)
 
     def begin(self):
         """The book's settings from here to the end of the cell (in a script: from here on)."""
+        if self._within:  # they hold already, and what comes back is known
+            return
         shell = get_ipython()
         if shell is not None and self._readers is None:
             self._readers = {key: dict.__getitem__(rcParams, key) for key in self._book}

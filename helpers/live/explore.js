@@ -178,8 +178,9 @@
     figure.play.classList.add("live-playing");
     figure.play.setAttribute("aria-label", "Pause");
     figure.timer = setInterval(() => {
-      if (steps.length) turn(figure, placesOf(figure).with(first, steps.shift()));
-      else stop(figure);
+      if (!steps.length) return stop(figure);
+      const next = steps.shift();
+      turn(figure, placesOf(figure).map((at, i) => (i === first ? next : at)));
     }, STEP_MS);
   }
 

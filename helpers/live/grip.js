@@ -142,7 +142,7 @@
       remember(root.id, choice);
       cover(false);
       reply.textContent = `${choice === guess.right ? "Right." : "Not so."} ${guess.reply}`;
-      if (event && !event.detail) figure.bar.querySelector("input, select").focus(); // by keyboard
+      if (event && !event.detail) figure.bar.querySelector("input:checked, input[type=range], select").focus(); // by keyboard
     };
     const veil = make("div", { class: "live-veil" }, make("p", {}, guess.question),
       ...guess.options.map((text, i) => make("button", { type: "button", class: "live-option",

@@ -65,6 +65,8 @@ class Symmetries:
         Raises:
             ValueError: as `rescale`.
         """
+        if not isinstance(amounts, Mapping):
+            raise ValueError(f"rescale needs a dict from layers to factors, got {amounts!r}.")
         z = torch.zeros(self._group.dim, dtype=torch.float64)
         for up, amount in amounts.items():
             units = [i for kind in self._named(up) for i in kind.units]
@@ -92,7 +94,8 @@ class Symmetries:
 def find_symmetries(module: nn.Module, x=None) -> Symmetries:
     """Return all positive diagonal rescalings of the parameters that keep the module's function.
 
-    All, but for what no output feels, as a bias that a softmax or a norm subtracts again.
+    All, but for what no output feels, as a bias that a softmax or a norm subtracts again; and a
+    step counts even where no output feels what it gives, as where forward logs a number.
     Runs the module once on copies, with a label beside each number in memory that says what it
     would be multiplied by. Each operation asks for equations between labels, and what solves them
     is the group. It is tried before it is believed: on random weights in float64, here and on
@@ -148,8 +151,8 @@ def rescale(module: nn.Module, amounts: Mapping[str | Symmetry, float | Tensor],
     """Return parameters of `module` with the same function, each layer named multiplied by c > 0.
 
     `amounts` maps the name of a layer to one factor, or to one for each of its units, (units,);
-    what is divided is found by `find_symmetries(module, x)`. A symmetry found there may stand for
-    a name, where a layer has several. The module itself is not changed.
+    what is divided is found by `find_symmetries(module, x)`. Where a layer has several symmetries
+    all are applied, and one of them may stand for the name. The module itself is not changed.
 
     Raises:
         ValueError: a layer that is not rescalable, why; factors not > 0, or beyond the dtype.

@@ -1,12 +1,9 @@
-"""Linear equations between log-factors, and the group that solves them.
-
-Label k stands for a factor exp(u_k) > 0, label 0 for none. What a network asks is linear in u:
-u_a = u_b where a sum joins two signals, Σ c u = 0 where a product or a power meets.
-"""
+"""Linear equations between log-factors, u_a = u_b and Σ c u = 0, and the group that solves them."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
@@ -40,7 +37,7 @@ class Kind(NamedTuple):
 
 
 class Equations:
-    """Unknowns u_1, u_2, … and what is asked of them, with the step that asks it."""
+    """Unknowns u_1, u_2, … (u_0 = 0) and what is asked of them, with the step that asks it."""
 
     def __init__(self):
         super().__init__()
@@ -96,7 +93,7 @@ class Group:
         ends = [np.concatenate([[0], *(pair[k] for pair in equations.pairs)]) for k in (0, 1)]
         _, part = connected_components(coo_matrix((np.ones(len(ends[0])), ends), [equations.n] * 2))
         self._root = torch.as_tensor(np.unique(part, return_index=True)[1][part])  # 0: no factor
-        self._dependent, self._tied = _eliminate(self._rows())
+        self._dependent, self._tied = _eliminate([*self._rows()])
         self._dependent[0], self.kinds, self._scales = {}, [], {}
         for powers, scales in _sorted({name: self._moved(ps) for name, ps in parts.items()}):
             units = range(len(self._scales), len(self._scales) + len(scales))
@@ -147,9 +144,9 @@ class Group:
                 row = {k: sum(c for c, j in zip(powers, column) if j == k) for k in column if k}
                 yield row, (fixed or [why])[0]
 
-    def _moved(self, parts: list[Part]) -> dict[int, tuple[set[Fraction], int]]:
-        """Return for each free unknown its powers in these entries, and where it comes first."""
-        out: dict[int, tuple[set, int]] = {}
+    def _moved(self, parts: list[Part]) -> dict[int, tuple[set[Fraction], int, int]]:
+        """Return for each free unknown its powers here, where it comes first, and under which u."""
+        out: dict[int, tuple[set, int, int]] = {}
         for part in parts:
             plus, at = (t.tolist() for t in np.unique(self._root[part.plus], return_index=True))
             minus = self._root[part.minus].unique().tolist()
@@ -158,7 +155,7 @@ class Group:
                 pairs = [(plus[0], minus[0], 0)]
             for k, m, n in pairs:
                 for i, c in self._value(k, m).items():
-                    out.setdefault(i, (set(), part.at + n))[0].add(c)
+                    out.setdefault(i, (set(), part.at + n, k))[0].add(c)
         return out
 
 
@@ -167,24 +164,25 @@ def _sorted(moved: dict[str, dict]) -> list[tuple[tuple, dict[int, Fraction]]]:
     kinds: dict[tuple, list] = {}
     for i in sorted({i for at in moved.values() for i in at}):
         touched = {name: at[i] for name, at in moved.items() if i in at}
-        powers = [c for cs, _ in touched.values() for c in cs]
+        powers = [c for cs, *_ in touched.values() for c in cs]
+        first = min(touched.values(), key=lambda at: at[2] or math.inf)  # it is multiplied
         scale = Fraction(math.lcm(*(c.denominator for c in powers)))
-        scale /= math.gcd(*(int(scale * c) for c in powers)) * (1 if max(powers) > 0 else -1)
-        key = tuple((n, tuple(sorted(scale * c for c in cs))) for n, (cs, _) in touched.items())
+        scale /= math.gcd(*(int(scale * c) for c in powers)) * (1 if max(first[0]) > 0 else -1)
+        key = tuple((n, tuple(sorted(scale * c for c in cs))) for n, (cs, *_) in touched.items())
         up = next(n for n, cs in key if cs[-1] > 0)
         kinds.setdefault(key, []).append((list(moved).index(up), touched[up][1], i, scale))
     order = sorted(kinds.items(), key=lambda kind: min(kind[1]))
     return [(key, {i: scale for *_, i, scale in sorted(members)}) for key, members in order]
 
 
-def _eliminate(rows: Iterable[tuple[dict, tuple]]) -> tuple[dict[int, dict], dict[int, tuple]]:
+def _eliminate(rows: list[tuple[dict, tuple]]) -> tuple[dict[int, dict], dict[int, tuple]]:
     """Return what Σ c u = 0 makes dependent, {unknown: {free: c}}, and who asks where it is 0."""
-    solved, uses, zero = {}, {}, {}  # uses: in which solutions a free unknown stands
+    solved, uses, zero, often = {}, {}, {}, Counter(i for row, _ in rows for i in row)
     for row, why in rows:
-        if rest := _put_in(row, solved):
-            pivot = max(rest, key=lambda i: (abs(rest[i]) == 1, i))
+        if rest := _put_in(row, solved):  # what many rows share stays free
+            pivot = max(rest, key=lambda i: (abs(rest[i]) == 1, -often[i], i))
             solution = {pivot: {i: -x / rest[pivot] for i, x in rest.items() if i != pivot}}
-            for other in [pivot, *uses.pop(pivot, ())]:
+            for other in [pivot, *uses.pop(pivot, ())]:  # and every solution that it stands in
                 solved[other] = _put_in(solved.get(other, {pivot: 1}), solution)
                 for i in solved[other]:
                     uses.setdefault(i, set()).add(other)

@@ -1,8 +1,8 @@
 """Labels that follow memory through one ordinary forward: what each number would be multiplied by.
 
-Beside every storage lies one label an entry, so a view (reshape, transpose, slice) needs no rule:
-it sees the same labels. An operation that makes new memory has a rule in `_rules`, or else what it
-reads may not be multiplied at all: a missing rule makes the group smaller, never wrong.
+Beside every storage lies one label an entry: a view (reshape, transpose, slice) needs no rule. What
+makes new memory has one in `_rules`, or else what it reads may not be multiplied at all: a missing
+rule makes the group smaller, never wrong.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ class Labels(Equations, TorchDispatchMode):
         self.parts: dict[int, list[Part]] = {_key(p): [] for p in params.values()}
         self.cells: dict[int, Tensor] = {}  # of other storages, and of parameters once written out
         self.widths = {_key(p): p.element_size() for p in params.values()}
-        self.kept, self.made = [], set()  # all memory, so no address is used twice; constants
-        self.owned = {*self.parts}
+        self.kept, self.made, self.owned = [], set(), {*self.parts}  # all memory; constants; θ's
         self.varies = self.owned | {_key(t) for t in tensors(x)}  # with the weights or the input
         self.originals = {_key(p): name for name, p in originals.items()}
         dtypes = {p.dtype for p in params.values() if p.is_floating_point() or p.is_complex()}
@@ -63,7 +62,8 @@ class Labels(Equations, TorchDispatchMode):
 
     def _label(self, read, given, written, args, kwargs):
         random = torch.Tag.nondeterministic_seeded in self.func.tags
-        constant = not random and all(_key(t) in self.made for t in read)
+        nought = self.name == "mul" and 0 in [a for a in args if not isinstance(a, Tensor)]
+        constant = nought or (not random and all(_key(t) in self.made for t in read))
         extra = [t for t in written if all(t is not o for o in given)]
         over = self.owned & {*map(_key, written)}  # a weight that forward itself changes
         labels = NotImplemented
@@ -151,6 +151,9 @@ class Labels(Equations, TorchDispatchMode):
         if _key(t) not in self.widths:
             self.widths[_key(t)], n = t.element_size(), t.untyped_storage().nbytes()
             self.cells[_key(t)] = torch.zeros(n // t.element_size(), dtype=torch.long)
+            if self.name == "lift_fresh":  # what Python wrote, as torch.tensor(0.0)
+                self._put(t, _constant(t))
+                self.made.add(_key(t))
             if name := self.originals.get(_key(t)):
                 self.pin(self.params[name], "another way")
 

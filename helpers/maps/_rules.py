@@ -136,7 +136,7 @@ _TABLE = {
     ),
     "constant_pad_nd": lambda s, x, pad, v=0: s.func(s[x], pad, int(s[v])),
     "cat stack": lambda s, ts, dim=0: s.func([s[t] for t in ts], dim),
-    "sign": lambda s, x: NONE,
+    "sign isnan isinf": lambda s, x: NONE,
     "_to_copy": lambda s, x, dtype=None, **_: _cast(s, x, dtype),
     "copy": lambda s, x, v, *_: _cast(s, v, x.dtype),
     "fill zero": lambda s, x, v=0: s[v],

@@ -36,7 +36,7 @@ def layer_scaling(params: Params, alphas: Mapping[str, float]) -> Params:
         ValueError: an unknown layer, α_k <= 0 or not finite, or a product that is not one.
     """
     weights = weight_names(params)
-    _check_alphas(alphas, weights)
+    _check_alphas("a rescaling of layers", alphas, weights)
     S = {name: torch.ones_like(block) for name, block in params.items()}
     so_far = 1.0
     for weight in weights:
@@ -55,23 +55,27 @@ def unit_scaling(params: Params, c: Tensor, *, up: str, down: str) -> Params:
     shape (h,). Where a convolution is flattened into `down`, each channel meets several inputs.
 
     Raises:
-        ValueError: unknown or non-adjacent layers, c of the wrong shape, not positive, not finite.
+        ValueError: unknown or non-adjacent layers, widths that do not fit, c of the wrong shape,
+            not positive, not finite.
     """
     weights = weight_names(params)
     _check_order(weights, up, down, adjacent=True)
     units, inputs = axes(up)[0], axes(down)[1]
-    h = params[up].shape[units]
+    h, reads = params[up].shape[units], params[down].shape[inputs]
     if c.shape != (h,) or not bool((torch.isfinite(c) & (c > 0)).all()):
         raise ValueError(
             f"unit_scaling needs {h} finite factors c > 0, got {c.tolist()}: "
             "each hidden unit has one, and relu(-z) is not -relu(z)."
         )
-    S = {name: torch.ones_like(block) for name, block in params.items()}
+    if reads % h:
+        raise ValueError(
+            f"unit_scaling needs a {down} that reads the {h} units of {up}, got {reads} inputs."
+        )
+    c, S = c.to(params[up]), {name: torch.ones_like(block) for name, block in params.items()}
     S[up] = S[up] * along(c, units, S[up].ndim)
     if bias_name(up) in S:
         S[bias_name(up)] = S[bias_name(up)] * c
-    per_unit = params[down].shape[inputs] // h
-    S[down] = S[down] / along(c.repeat_interleave(per_unit), inputs, S[down].ndim)
+    S[down] = S[down] / along(c.repeat_interleave(reads // h), inputs, S[down].ndim)
     return S
 
 
@@ -128,14 +132,14 @@ def scale_units(
     return apply_scaling(params, unit_scaling(params, c, up=up, down=down))
 
 
-def _check_alphas(alphas: Mapping[str, float], weights: list[str]) -> None:
+def _check_alphas(who: str, alphas: Mapping[str, float], weights: list[str]) -> None:
     for name, alpha in alphas.items():
-        positive("scale_layers", f"alpha for {name}", alpha, REASON)
+        positive(who, f"alpha for {name}", alpha, REASON)
     _check_layers(weights, *alphas)
     product = math.prod(alphas.values())
     if not math.isclose(product, 1, rel_tol=1e-9):
         raise ValueError(
-            f"scale_layers needs factors with product 1, got {product:.6g}: "
+            f"{who} needs factors with product 1, got {product:.6g}: "
             "the output would be multiplied by it."
         )
 

@@ -53,8 +53,9 @@ class Trial:
         self.x = tree_map(lambda t: _copy(t, dtype), dict(x) if isinstance(x, Mapping) else x)
         self.params = {name: _copy(p, dtype) for name, p in module.named_parameters()}
         self.buffers = self.own = {name: _copy(b, dtype) for name, b in module.named_buffers()}
-        if any(bool(t.isnan().any()) for t in tensors(self.x)):
-            raise ValueError("a search for symmetries needs numbers in x, got NaN: it never moves")
+        if any(bool((t.isnan() | (t == math.inf)).any()) for t in tensors(self.x)):
+            said = "a search for symmetries needs numbers in x, got NaN or infinity: it never moves"
+            raise ValueError(said)
 
     def run(self, params, x, labels=None) -> list[Tensor]:
         """Return the tensors that the module gives: always one seed, attention in plain steps."""
@@ -95,6 +96,8 @@ class Trial:
         kinds, felt, faults, asked = {*range(len(group.kinds))}, set(), {}, tol
         for n in range(4 if kinds else 0):
             self.draw()
+            if not n:
+                self._check_still()
             tol = max(asked, 100 * self.rounding())
             enough = min(1e3 * tol, tol**0.5)
             w = 6.0 if tol < 1e-3 else 1.0  # so wide that signs and ways change, if that is seen
@@ -113,6 +116,15 @@ class Trial:
         self.buffers = {name: _shaken(b, self.random) for name, b in self.own.items()}
         self.xs = [self.x, tree_map(lambda t: _other(t, self.random), self.x)]
         self.base = [self.run(self.params, x) for x in self.xs]
+
+    def _check_still(self) -> None:
+        again = [self.run(self.params, x) for x in self.xs]
+        pairs = (pair for two in zip(self.base, again) for pair in zip(*two))
+        if any(_distance(a, b) > 1e-6 for a, b in pairs):
+            rule = "needs the same function at every call, got one that gives two outputs for one"
+            raise ValueError(
+                f"a search for symmetries {rule} input: it keeps something between calls"
+            )
 
     def far(self, group, kinds, w=0.0, at=0) -> float:
         """Return the largest relative change of an output under random factors of these kinds.

@@ -16,7 +16,7 @@ from torch.autograd.graph import Node
 
 from helpers.measures._graph import flat, kept_gradient, kept_product
 from helpers.nets._losses import Loss
-from helpers.nets._params import LossFn, Params, flatten, perturb
+from helpers.nets._params import LossFn, Net, Params, flatten, perturb
 
 ROWS = 4  # examples that a derivative is tried on
 HALVINGS, ENOUGH = 16, 0.1  # of θ, until a step as long as θ changes L that much by bending
@@ -33,15 +33,30 @@ def checked_gradient(loss: LossFn, params: Params) -> tuple[list[Tensor], list[T
         ValueError: they do not agree.
     """
     g, blocks, value = kept_gradient(loss, params)
-    nodes = _nodes(value)
-    nets = [node.metadata["net"] for node in nodes if "net" in node.metadata]
-    new = [net for net in nets if not net.checked]
-    own = any(isinstance(node, BackwardCFunction) for node in nodes)
+    new, own = _untried(value)
     if new or own or not all(g_b.requires_grad for g_b in g):
         _check(*_exact(loss, params))
         for net in new:
             net.checked = True
     return g, blocks
+
+
+def check_outputs(outputs: Tensor, f: Net, params: Params, X: Tensor) -> None:
+    """Check the derivatives of `outputs`, f(θ, X) with its graph, as those of a loss are.
+
+    Raises:
+        ValueError: a step has a derivative that is not its own.
+    """
+    if any(_untried(outputs)):
+        checked_gradient(Loss(f, X, X, lambda outputs, _: outputs.square().mean()), params)
+
+
+def _untried(value: Tensor) -> tuple[list, bool]:
+    """Return the modules that take part for the first time, and if a step has its own slope."""
+    nodes = _nodes(value)
+    nets = [node.metadata["net"] for node in nodes if "net" in node.metadata]
+    own = any(isinstance(node, BackwardCFunction) for node in nodes)
+    return [net for net in nets if not net.checked], own
 
 
 def _nodes(value: Tensor) -> set[Node]:
@@ -139,7 +154,7 @@ def _check(loss: LossFn, params: Params) -> None:
     raise ValueError(
         f"the curvature of L needs derivatives that are those of L, got a {wrong} derivative that "
         "differences contradict: a step has a wrong one of its own or is cut off, as by detach, a "
-        "straight-through estimator or a reentrant checkpoint."
+        "straight-through estimator or a gradient checkpoint, which must be turned off."
     )
 
 

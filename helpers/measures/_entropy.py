@@ -37,8 +37,8 @@ def local_entropy(
     """Return F(θ, γ), estimated by importance sampling, with its standard error.
 
     Half of the samples come from N(θ, I/γ), the weight that γ gives, half from the Gaussian that
-    fits the integrand to second order. For L >= 0 no sample then counts more than twice its fair
-    share, so the error bar can be trusted as far as `effective_samples` is large.
+    fits the integrand to second order. For L >= 0 the weights e^(−L) p/q are then at most
+    2, and the error bar can be trusted as far as `effective_samples` is large.
     Cost: one dense Hessian (2n gradients, n² numbers) and `samples` losses, one at a time over a
     loader and for layers such as an LSTM.
 
@@ -90,7 +90,8 @@ def _second_order(loss: LossFn, params: Params, gamma: float):
     positive("local entropy", "gamma", gamma, "without it nothing is local")
     check_finite(params, "local entropy")
     values, W = torch.linalg.eigh(dense_hessian(loss, params))
-    mean = -(W.T @ gradient(loss, params)) / (values + gamma)
+    width = torch.where(values + gamma > 0, values, values.abs()) + gamma  # else there is no mean
+    mean = -(W.T @ gradient(loss, params)) / width
     return values, W, mean, float(loss(params))
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.func import jacrev
 
 from helpers.measures._curvature import spectral_norm, top_eigenvalues
+from helpers.measures._derivatives import checked_gradient
 from helpers.measures._each import each
 from helpers.measures._products import gradient
 from helpers.measures._workers import add_up, pieces
@@ -23,6 +24,7 @@ from helpers.nets._params import (
     Net,
     Params,
     check_finite,
+    detached,
     flatten,
     loss_at,
     perturb,
@@ -65,7 +67,7 @@ def eps_sharpness(
         ValueError: eps_radius <= 0, non-finite θ, starts of the wrong shape, a negative loss.
     """
     base = _check_ball("eps_sharpness", loss, params, eps_radius)
-    theta = flatten(params)
+    params, theta = detached(params), flatten(params).detach()
     best, top = torch.zeros_like(theta), base
     if starts is None:
         starts = _starts(loss, params, eps_radius, generator)
@@ -124,6 +126,7 @@ def hs_description_length(loss: Loss, params: Params, eps_output: float) -> floa
     total = flatten(params).new_zeros(())
     for w, part in pieces(loss):
         X = part.X.to(total.device)
+        checked_gradient(part, params)  # refused where a slope is not that of L
         box = each(lambda x, f=part.f: hs_box(f, params, x, eps_output), X, chunk=32)  # (N, n)
         total += w * torch.where(box.isinf(), 0.0, -box.log()).sum(1).mean()
     return float(add_up(total))
@@ -170,15 +173,20 @@ def _into_ball(v: Tensor, radius: float) -> Tensor:
     return v * (radius / v.norm().clamp_min(radius))
 
 
+@torch.no_grad()
+def _at(loss: LossFn, params: Params, v: Tensor) -> float:
+    return float(loss(perturb(params, v)))
+
+
 def _climb(loss: LossFn, params: Params, v: Tensor, radius: float, steps: int):
     """Return the highest point v of one ascent from v in the ball, and the loss there."""
-    value, step = float(loss(perturb(params, v))), radius
+    value, step = _at(loss, params, v), radius
     g = gradient(loss, perturb(params, v))
     for _ in range(steps):
         if g.norm() == 0 or step < 1e-6 * radius:
             break
         w = _into_ball(v + step * g / g.norm(), radius)
-        there = float(loss(perturb(params, w)))
+        there = _at(loss, params, w)
         if there > value:
             v, value, step = w, there, 2 * step
             g = gradient(loss, perturb(params, v))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from helpers.measures._derivatives import check_outputs
 from helpers.measures._lanczos import Product
 from helpers.measures._workers import add_up, pieces
 from helpers.nets._losses import Loss
@@ -129,6 +130,7 @@ def outputs_and_jacobian(f: Net, params: Params, X: Tensor) -> tuple[Tensor, Ten
     with torch.inference_mode(False), torch.enable_grad():
         theta = as_ordinary(flatten(params)).detach().requires_grad_()
         outputs = f(unflatten(theta, params), X.to(theta.device))
+        check_outputs(outputs, f, params, X)
         u = torch.zeros_like(outputs, requires_grad=True)
         (Jt_u,) = torch.autograd.grad(outputs, theta, u, create_graph=True)
 

@@ -20,6 +20,7 @@ from helpers.nets._params import (
     axes,
     bias_name,
     check_finite,
+    detached,
     flatten,
     perturb,
     seeded,
@@ -27,9 +28,17 @@ from helpers.nets._params import (
 )
 
 
-def scaled_spectral_norm(loss: LossFn, params: Params, S: Params, *, tol: float = 1e-6) -> float:
-    """Return the largest eigenvalue, in size, of S Hess L(θ) S for a diagonal S shaped like θ.
+def scaled_spectral_norm(
+    loss: LossFn,
+    params: Params,
+    S: Params,
+    *,
+    tol: float = 1e-6,
+    generator: torch.Generator | None = None,
+) -> float:
+    """Return the largest |eigenvalue| of S Hess L(θ) S for a diagonal S shaped like θ.
 
+    At a minimum that is λ_max. `generator` draws the vector that the search starts from.
     Cost: some 10 to 30 Hessian-vector products.
 
     Raises:
@@ -42,7 +51,7 @@ def scaled_spectral_norm(loss: LossFn, params: Params, S: Params, *, tol: float 
             f"scaled_spectral_norm needs a non-zero S of {len(flatten(params))} entries, got "
             f"{int((s != 0).sum())} non-zero ones of {len(s)}: it is the unit of each weight."
         )
-    generator = seeded(None, s)
+    generator = seeded(generator, s)
     start = s * torch.randn(len(s), generator=generator, device=s.device).to(s)
     eigen = lanczos(lambda v: s * product(s * v), start, tol=tol, by=torch.abs)
     if not eigen.converged:
@@ -54,20 +63,21 @@ def scaled_spectral_norm(loss: LossFn, params: Params, S: Params, *, tol: float 
 
 
 def rangamani_sharpness(loss: LossFn, params: Params) -> float:
-    """Return λ_max(G⁻¹ Hess L) with G⁻¹ = blockdiag(‖θ_k‖² I): each block in units of its norm.
+    """Return max |λ(G⁻¹ Hess L)|, G⁻¹ = blockdiag(‖θ_k‖² I): each block in units of its norm.
 
-    Constant under T_α, one factor a layer; not under one factor a hidden unit. Rangamani and
-    others, "A Scale Invariant Flatness Measure for Deep Network Minima", 2019.
+    At a minimum λ_max. Constant under T_α, one factor a layer; not under one factor a hidden unit.
+    Rangamani and others, "A Scale Invariant Flatness Measure for Deep Network Minima", 2019.
     """
     S = {name: block.norm().expand_as(block) for name, block in params.items()}
     return scaled_spectral_norm(loss, params, S)
 
 
 def adaptive_sharpness(loss: LossFn, params: Params) -> float:
-    """Return λ_max(diag|θ| Hess L diag|θ|): each weight in units of itself.
+    """Return max |λ(diag|θ| Hess L diag|θ|)|: each weight in units of itself.
 
-    Constant under one positive factor a hidden unit. The second-order form of ASAM's sharpness
-    (Kwon and others, ICML 2021): times ρ²/2 it is the highest rise over ‖e/|θ|‖₂ <= ρ.
+    Constant under one positive factor a hidden unit. At a minimum it is λ_max, and the second-order
+    form of ASAM's sharpness (Kwon and others, ICML 2021): times ρ²/2 it is there the highest rise
+    over ‖e/|θ|‖₂ <= ρ.
     """
     return scaled_spectral_norm(loss, params, {k: block.abs() for k, block in params.items()})
 
@@ -86,14 +96,14 @@ def adaptive_step(loss: LossFn, params: Params, rho: float, *, eta: float = 0.0)
             f"adaptive_step needs rho > 0 and eta >= 0, got {rho} and {eta}: "
             "they are a radius and a smallest unit."
         )
-    T = flatten(params).abs() + eta
+    T = flatten(params).detach().abs() + eta
     g = gradient(loss, params)
     length = (T * g).norm()
     if not bool(length > 0):
         raise ValueError(
             "adaptive_step needs a slope, got ‖T∇L‖ = 0: at a critical point no direction is up."
         )
-    return perturb(params, rho * T.square() * g / length)
+    return perturb(detached(params), rho * T.square() * g / length)
 
 
 def relative_flatness(loss: LossFn, params: Params, name: str = "theta1") -> float:

@@ -14,7 +14,16 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from helpers.nets._modules import full_precision
-from helpers.nets._params import LossFn, Params, flatten, loss_at, perturb, positive, seeded
+from helpers.nets._params import (
+    LossFn,
+    Params,
+    detached,
+    flatten,
+    loss_at,
+    perturb,
+    positive,
+    seeded,
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ def keskar_sharpness(
                 best, fall = point * half, float(there)
         f.unit = 1.0
     rise, end = max(0.0, -fall), torch.as_tensor(best).to(theta)
-    worst = perturb(params, end if A is None else A @ end)
+    worst = perturb(detached(params), end if A is None else A @ end)
     return BoxSharpness(100 * rise / (1 + base), rise, worst, f.evaluations)
 
 

@@ -44,7 +44,11 @@ def lanczos(
     orthogonal to all of Q, until one brings nothing new: each eigenvalue then comes as often as it
     is repeated, or `converged` is False.
     Cost: `products` products and O(m² n) for a basis of m vectors of length n.
+
+    Raises:
+        ValueError: max_products < 1, or a start that is zero.
     """
+    _check(start, max_products)
     n, generator, space, known = len(start), seeded(None, start), None, None
     while True:
         old = len(space[1]) if space else 0
@@ -63,8 +67,15 @@ def lanczos(
             break
         space, known = space_now, values
         start = torch.randn(n, generator=generator, device=generator.device).to(start)
-    vectors = Q.T @ W.to(Q)
-    return Eigen(values.to(start), vectors, residuals.to(start), len(Q), converged)
+    return Eigen(values.to(start), Q.T @ W.to(Q), residuals.to(start), len(Q), converged)
+
+
+def _check(start: Tensor, most: int) -> None:
+    if most < 1 or not bool(start.any()):
+        raise ValueError(
+            f"lanczos needs max_products >= 1 and a start that is not zero, got {most} and one of "
+            f"length {float(start.norm()):.3g}: zero has no direction."
+        )
 
 
 def seen(values: Tensor, off: float, steps: int, n: int, goal: Tensor, by: Callable, tol: float):

@@ -47,8 +47,8 @@ def volume_flatness(
     share a face; a passage narrower than a cell may be missed. Cost: points^d losses.
 
     Raises:
-        ValueError: eps_height <= 0, non-finite θ, directions or a window of the wrong shape, a
-            window without θ, more cells than 4 million.
+        ValueError: eps_height <= 0, non-finite θ, directions or a window of the wrong shape,
+            directions that are not independent, a window without θ, more cells than 4 million.
     """
     _check_height("volume_flatness", params, eps_height)
     D = _directions(params, directions, points)
@@ -169,7 +169,13 @@ def _directions(params: Params, directions: Tensor | None, points: int) -> Tenso
             f"volume_flatness needs points >= 3 and at most {MOST_CELLS:,} cells, got {points} "
             f"points in {shape[0]} dimensions: take a slice, or visible_volume."
         )
-    return torch.eye(len(theta)).to(theta) if directions is None else directions
+    D = torch.eye(len(theta)).to(theta) if directions is None else directions
+    if (rank := int(torch.linalg.matrix_rank(D))) < len(D):
+        raise ValueError(
+            f"volume_flatness needs independent directions, got {len(D)} that span {rank} "
+            "dimensions: such a slice has no volume."
+        )
+    return D
 
 
 def _window(window, D: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils._pytree import tree_flatten
 from torch.utils.data import RandomSampler
 
-from helpers.nets._losses import Loss, checked_data
+from helpers.nets._losses import Loss, by_rows, checked_data
 from helpers.nets._params import Net, Params
 
 
@@ -21,7 +22,7 @@ class LoaderLoss:
     """L(θ) = mean_i ℓ(f(θ, x_i), y_i) over all the batches of a loader, each seen in every pass."""
 
     f: Net
-    loader: Any  # yields (X, y), the same batches in every pass
+    loader: Any  # yields (X, y), the same batches in every pass; X as in `squared_error`
     criterion: Callable[[Tensor, Tensor], Tensor]  # mean of ℓ over the rows of a batch
     prints: list[tuple] = field(repr=False)  # what each batch looked like in the first pass
     examples: int
@@ -37,7 +38,7 @@ class LoaderLoss:
             X, y = _pair(batch, seen)
             if seen > len(self.prints) or _print(X, y) != self.prints[seen - 1]:
                 raise _changed(seen)
-            yield len(X) / self.examples, Loss(self.f, X, y, criterion)
+            yield len(y) / self.examples, Loss(*by_rows(self.f, X), y, criterion)
         if seen < len(self.prints):
             raise _changed(seen + 1)
 
@@ -49,7 +50,8 @@ def over_loader(
 
     Batches are weighted by their sizes, so a short last one counts as it should. Gradients and
     products add up over the batches, each with its own graph: memory stays that of one batch, and
-    a product costs about three gradients instead of two. Reads the loader once to check it.
+    a product costs about three gradients instead of two. Each batch is a pair (X, y), with a tuple
+    or a dict of tensors as X where f takes several inputs. Reads the loader once to check it.
 
     Raises:
         ValueError: an empty loader, one that shuffles or drops examples, NaN or infinite data;
@@ -59,22 +61,23 @@ def over_loader(
     prints, examples = [], 0
     for X, y in (_pair(batch, k) for k, batch in enumerate(loader, start=1)):
         prints.append(_print(X, y))
-        examples += len(X)
+        examples += len(y)
     if not examples:
         raise ValueError("over_loader needs at least one example, got an empty loader: a mean.")
     return LoaderLoss(f, loader, criterion, prints, examples)
 
 
-def _pair(batch: Any, number: int) -> tuple[Tensor, Tensor]:
+def _pair(batch: Any, number: int) -> tuple[Any, Tensor]:
     data = batch if isinstance(batch, (tuple, list)) else [batch]
     return checked_data(f"batch {number} of over_loader", *data)
 
 
-def _print(*data: Tensor) -> list[tuple]:
+def _print(*data: Any) -> list[tuple]:
     """Return what changes when any value changes, or its place: shape, type, and a digest."""
-    arrays = [t.detach().cpu().contiguous() for t in data]
+    values, box = tree_flatten(data)
+    arrays = [t.detach().cpu().contiguous() for t in values]
     digests = [blake2b(t.view(torch.uint8).numpy()).digest() for t in arrays]
-    return [(t.shape, t.dtype, digest) for t, digest in zip(arrays, digests, strict=True)]
+    return [(box, t.shape, t.dtype, digest) for t, digest in zip(arrays, digests, strict=True)]
 
 
 def _check_order(loader: Any) -> None:

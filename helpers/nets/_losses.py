@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves, tree_map
 
 from helpers.nets._params import Net, Params, as_ordinary
 
@@ -37,13 +39,16 @@ class Loss:
         return self.criterion(outputs, self.y.to(device))
 
 
-def squared_error(f: Net, X: Tensor, y: Tensor) -> Loss:
+def squared_error(f: Net, X: Any, y: Tensor) -> Loss:
     """Return L(θ) = mean_i ‖f(θ, x_i) − y_i‖² / 2, the sum over outputs inside the norm.
+
+    X (N, …), or a tuple or a dict of such tensors where f takes several inputs.
 
     Raises:
         ValueError: no examples, different numbers of inputs and targets, non-finite data.
     """
-    return Loss(f, *checked_data("squared_error", X, y), _half_square)
+    X, y = checked_data("squared_error", X, y)
+    return Loss(*by_rows(f, X), y, _half_square)
 
 
 def _half_square(outputs: Tensor, y: Tensor) -> Tensor:
@@ -52,15 +57,15 @@ def _half_square(outputs: Tensor, y: Tensor) -> Tensor:
             f"squared_error needs outputs and targets of one shape, got {tuple(outputs.shape)} "
             f"and {tuple(y.shape)}: broadcasting would compare every pair."
         )
-    return (outputs - y).square().sum(-1).mean() / 2
+    return (outputs - y).square().reshape(len(y), -1).sum(1).mean() / 2
 
 
-def cross_entropy(f: Net, X: Tensor, y: Tensor, *, smoothing: float = 0.0) -> Loss:
+def cross_entropy(f: Net, X: Any, y: Tensor, *, smoothing: float = 0.0) -> Loss:
     """Return L(θ) = mean_i −log softmax(f(θ, x_i))[y_i], in nats.
 
     Without `smoothing` a net that fits every label has no finite minimum: larger weights always
     lower the loss. With label smoothing s the targets are (1−s) one-hot + s/C and a finite
-    minimum can exist.
+    minimum can exist. X is as in `squared_error`.
 
     Raises:
         ValueError: no examples, different numbers of inputs and targets, non-finite data, or a
@@ -71,7 +76,28 @@ def cross_entropy(f: Net, X: Tensor, y: Tensor, *, smoothing: float = 0.0) -> Lo
             f"cross_entropy needs 0 <= smoothing < 1, got {smoothing}: the targets are a mixture."
         )
     X, y = checked_data("cross_entropy", X, y)
+    f, X = by_rows(f, X)
     return Loss(f, X, y, lambda logits, y: F.cross_entropy(logits, y, label_smoothing=smoothing))
+
+
+def by_rows(f: Net, X: Any) -> tuple[Net, Tensor]:
+    """Return f and X as a loss takes them: several inputs go by the numbers of their rows, (N,).
+
+    Their real numbers are then taken in the precision of θ, where that is finer than their own.
+    """
+    if isinstance(X, Tensor):
+        return f, X
+
+    def run(params: Params, rows: Tensor) -> Any:
+        like = next(iter(params.values()))
+
+        def taken(t: Tensor) -> Tensor:
+            t = t.to(rows.device)[rows]
+            return t.to(torch.promote_types(t.dtype, like.dtype)) if t.is_floating_point() else t
+
+        return f(params, tree_map(taken, X))
+
+    return run, torch.arange(len(tree_leaves(X)[0]))
 
 
 def predictions(f: Net, params: Params, X: Tensor) -> Tensor:
@@ -81,22 +107,38 @@ def predictions(f: Net, params: Params, X: Tensor) -> Tensor:
 
 
 def accuracy(f: Net, params: Params, X: Tensor, y: Tensor) -> float:
-    """Return the fraction of the N examples whose predicted class is y, between 0 and 1."""
-    return float((predictions(f, params, X) == y).double().mean())
-
-
-def checked_data(who: str, *data: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the inputs X and the targets y as autograd takes them.
+    """Return the fraction of the N examples whose predicted class is y, between 0 and 1.
 
     Raises:
-        ValueError: not two tensors, no examples, different numbers of them, or non-finite data.
+        ValueError: y is not one class number for each prediction.
     """
+    found = predictions(f, params, X)
+    if found.shape != y.shape:
+        raise ValueError(
+            f"accuracy needs one class number for each prediction, got {tuple(y.shape)} for "
+            f"{tuple(found.shape)}: broadcasting would compare every pair."
+        )
+    return float((found == y).double().mean())
+
+
+def checked_data(who: str, *data: Any) -> tuple[Any, Tensor]:
+    """Return the inputs X, a tensor or a tuple or a dict of them, and the targets y.
+
+    Raises:
+        ValueError: not a pair, no examples, different numbers of them, or non-finite data.
+    """
+    if len(data) == 2 and isinstance(data[0], (tuple, list, Mapping)) and len(data[0]):
+        box = dict(data[0]) if isinstance(data[0], Mapping) else tuple(data[0])
+        pairs = [_checked_pair(who, X, data[1]) for X in tree_leaves(box)]
+        return tree_map(as_ordinary, box), pairs[0][1]
+    return _checked_pair(who, *data)
+
+
+def _checked_pair(who: str, *data: Any) -> tuple[Tensor, Tensor]:
     if len(data) != 2 or not all(isinstance(values, Tensor) and values.ndim for values in data):
         got = ", ".join(type(values).__name__ for values in data)
-        box = len(data) == 2 and isinstance(data[0], (tuple, list, dict))
-        why = "wrap the module so that it takes one tensor" if box else "a pair (X, y)"
-        why += ", with several inputs as one" if len(data) > 2 else ""
-        raise ValueError(f"{who} needs inputs X and targets y, two tensors, got {got}: {why}.")
+        why = "a pair (X, y), with several inputs as a tuple or a dict X"
+        raise ValueError(f"{who} needs inputs X and targets y, tensors, got {got}: {why}.")
     X, y = map(as_ordinary, data)
     if len(X) == 0 or len(X) != len(y):
         raise ValueError(

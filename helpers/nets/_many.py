@@ -43,6 +43,7 @@ def train_many(
         ValueError: another number of decays than of step sizes, or a batch larger than the data.
     """
     _check(X, lr, decay, batch)
+    lr, decay = lr.to(X), decay.to(X)
     new = {"generator": generator, "dtype": X.dtype, "device": X.device}
     starts = [init_net(widths, **new) for _ in lr]
     start = nets = {name: torch.stack([one[name] for one in starts]) for name in starts[0]}

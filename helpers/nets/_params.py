@@ -6,7 +6,7 @@ dictionary and `theta` the vector; n_k is the size of block k and n their sum.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -23,8 +23,13 @@ def flatten(params: Params) -> Tensor:
     tensor([1., 2., 3.])
 
     Raises:
-        ValueError: no block at all.
+        ValueError: no dictionary of blocks, or no block at all.
     """
+    if not isinstance(params, Mapping):
+        raise ValueError(
+            f"parameters need to be a dict of tensors, got {type(params).__name__}: each block has "
+            "a name, as in what functional(module) returns."
+        )
     if not params:
         raise ValueError("flatten needs at least one block, got no parameters: there is no θ.")
     return torch.cat([block.reshape(-1) for block in params.values()])
@@ -60,6 +65,11 @@ def perturb(params: Params, v: Tensor, t: float = 1.0) -> Params:
     """Return θ + t v for a flat direction `v` of shape (n,)."""
     direction = unflatten(v, params)
     return {name: block + t * direction[name] for name, block in params.items()}
+
+
+def detached(params: Params) -> Params:
+    """Return θ as numbers alone, whatever they came from: no gradient flows back from here."""
+    return {name: block.detach() for name, block in params.items()}
 
 
 def weight_names(params: Params) -> list[str]:
@@ -130,7 +140,8 @@ def positive(who: str, name: str, value: float, why: str) -> None:
 def loss_at(who: str, loss: LossFn, params: Params, why: str) -> float:
     """Return L(θ), or raise a ValueError unless θ is finite and 0 <= L(θ) < ∞."""
     check_finite(params, who)
-    value = float(loss(params))
+    with torch.no_grad():
+        value = float(loss(params))
     if not 0 <= value < float("inf"):
         raise ValueError(f"{who} needs a finite loss >= 0, got {value:g}: {why}.")
     return value
@@ -142,7 +153,7 @@ def check_finite(params: Params, where: str) -> None:
     Raises:
         ValueError: no block, a block of whole or complex numbers, a NaN or an infinity.
     """
-    flatten(dict(list(params.items())[:1]))
+    flatten(dict(list(params.items())[:1]) if isinstance(params, Mapping) else params)
     for name, block in params.items():
         if not block.is_floating_point():
             raise ValueError(

@@ -89,9 +89,10 @@ METHODS: dict[str, Callable[[list[Tensor], float], torch.optim.Optimizer]] = {
 
 
 def _closure(loss: Callable[[Params], Tensor], leaves: Params) -> Callable[[], Tensor]:
+    @torch.enable_grad()
     def closure() -> Tensor:
         for leaf in leaves.values():
-            leaf.grad = None
+            leaf.grad = torch.zeros_like(leaf)  # and stays so where L does not use the block
         value = loss(leaves)
         value.backward()
         return value

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from helpers.measures._products import gradient
-from helpers.nets._called import tensors
 from helpers.nets._loader import over_loader
-from helpers.nets._losses import Loss, checked_data, cross_entropy, squared_error
+from helpers.nets._losses import Loss, by_rows, checked_data, cross_entropy, squared_error
 from helpers.nets._modules import functional
 from helpers.nets._params import Params, check_finite, loss_at
 
@@ -30,14 +29,14 @@ def asked(module: nn.Module, data, x, loss):
         module = copy.deepcopy(module)._apply(_wide)
         f, params = functional(module)
     whole = isinstance(data, (tuple, list, Tensor, Mapping)) or not hasattr(data, "__iter__")
-    X, y = _pair(data if whole else next(iter(data), []), whole)
+    first = data if whole else next(iter(data), [])
+    X, y = checked_data("audit", *(first if isinstance(first, (tuple, list)) else [first]))
     if x is None:
         x = tree_map(lambda t: _wide(t[:2].to(next(iter(params.values())).device)), X)
     name, criterion = _criterion(loss, y)
-    if coarse or not isinstance(X, Tensor):
-        f, criterion = _fitted(f, X, criterion)
-    X = X if isinstance(X, Tensor) else torch.arange(len(y))  # a box of inputs goes by its rows
-    L = Loss(f, X, y, criterion) if whole else over_loader(f, data, criterion)
+    if coarse:
+        f, criterion = _fitted(f, criterion)
+    L = Loss(*by_rows(f, X), y, criterion) if whole else over_loader(f, data, criterion)
     slope = _run_once(L, params, name)
     said = [f"loss: {name}{', as it is, of all rows at once' if whole and loss else ''}"]
     said += ["module in training mode" if module.training else "module in evaluation mode"]
@@ -58,26 +57,12 @@ def _run_once(L, params: Params, name: str) -> float:
         ) from error
 
 
-def _pair(batch, whole: bool):
-    """Return X and y; where they are all of the data, X may be a tuple or a dict of tensors."""
-    batch = batch if isinstance(batch, (tuple, list)) else [batch]
-    box = whole and len(batch) == 2 and not isinstance(batch[0], Tensor) and tensors(batch[0])
-    if not box:
-        return checked_data("audit", *batch)
-    X, y = batch
-    for t in box:
-        checked_data("audit", t, y)
-    return dict(X) if isinstance(X, Mapping) else tuple(X), y
-
-
-def _fitted(f, box, criterion):
-    """Return f and the loss on data that are no coarser than float32; x is rows of a box."""
-
-    def run(params: Params, x: Tensor):
-        rows = x if isinstance(box, Tensor) else tree_map(lambda t: t.to(x.device)[x], box)
-        return f(params, tree_map(_wide, rows))
-
-    return run, lambda outputs, y: criterion(outputs, _wide(y))
+def _fitted(f, criterion):
+    """Return f and the loss on data that are no coarser than float32."""
+    return (
+        lambda params, x: f(params, tree_map(_wide, x)),
+        lambda outputs, y: criterion(outputs, _wide(y)),
+    )
 
 
 def _wide(t: Tensor) -> Tensor:

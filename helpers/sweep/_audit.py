@@ -18,6 +18,7 @@ from helpers.sweep._sweep import curvature_sweep
 
 BOUND, POSITIONS = 100.0, 41  # c goes from 1/100 to 100, evenly in its logarithm
 CURVE = 0.03  # residual over λ on the way; it errs by its square, and the ends are measured anew
+TOLS = 1e-3, 1e-5, 1e-7  # of an eigenvalue, over itself or a hundredth of the largest
 EXACT, SAMPLES = 1500, 40  # up to so many parameters the trace is exact; else so many samples
 
 
@@ -55,7 +56,10 @@ def traces(power: Params, sums: Tensor, amounts) -> tuple[Tensor, Tensor]:
 
 def readings(loss: Loss, params: Params, radius: float, dice: torch.Generator, trace, *, k=1):
     """Return each measure at θ by its name, the trace as it is given, and the top eigenvalues."""
-    top = top_eigenvalues(loss, params, k, tol=1e-3, generator=dice)
+    for tol in TOLS:  # the sign of a λ_max far below |λ_min| needs more
+        top = top_eigenvalues(loss, params, k, tol=tol, generator=dice)
+        if float(top.residuals[0]) <= CURVE * abs(float(top.values[0])):
+            break
     v, size = radius * top.vectors[:, 0], {name: p.abs() for name, p in params.items()}
     norms = (w * fisher_rao_norm(p.f, params, p.X) for w, p in pieces(loss))
     found = {

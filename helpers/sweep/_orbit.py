@@ -35,8 +35,13 @@ def _from_exponents(params, exponents, amounts):
             f"a sweep needs finite amounts > 0, got {float(amounts.min())} to "
             f"{float(amounts.max())}: relu(-z) is not -relu(z)."
         )
-    rows = []
-    for j in range(1 if amounts.ndim == 1 else amounts.shape[1]):
+    rows, knobs = [], 1 if amounts.ndim == 1 else amounts.shape[1]
+    if bad := [name for name, e in exponents.items() if torch.as_tensor(e).numel() != knobs]:
+        raise ValueError(
+            f"a sweep needs an exponent of each layer for each knob, got {exponents[bad[0]]} of "
+            f"{bad[0]} for {knobs}: a row of amounts holds one for each knob."
+        )
+    for j in range(knobs):
         powers = {name: float(torch.as_tensor(e).reshape(-1)[j]) for name, e in exponents.items()}
         rows.append(_log_scaling(params, powers))
     by_knob, of_block = torch.stack(rows).unique(dim=1, return_inverse=True)  # (J, G), (blocks,)

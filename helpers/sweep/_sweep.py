@@ -66,12 +66,12 @@ def curvature_sweep(
     gradients, however many α.
 
     Raises:
-        ValueError: k outside 1 … n, tol <= 0, no amounts or amounts <= 0, a scaling that is not
-            finite and positive, non-finite θ.
+        ValueError: k outside 1 … n, tol <= 0, max_products < 1, no amounts or amounts <= 0, a
+            scaling that is not finite and positive, non-finite θ.
     """
     theta = flatten(params).detach()
     amounts = torch.as_tensor(amounts, dtype=torch.float64).cpu()
-    _check(len(theta), amounts, k, tol)
+    _check("curvature_sweep", len(theta), amounts, k, tol, max_products)
     factors, of = inverse_scaling(params, scaling, amounts)
     goal = Goal(k, tol, min(max_products, len(theta)), by)
     generator = seeded(generator, theta)
@@ -92,10 +92,13 @@ def spectrum_sweep(
     """Return all n eigenvalues of Hess L(T_α θ) for every α, largest first, shape (A, n).
 
     One dense Hessian H, then the eigenvalues of D H D. Cost: about 2n gradients once, n³ an α.
+
+    Raises:
+        ValueError: as `curvature_sweep`.
     """
     amounts = torch.as_tensor(amounts, dtype=torch.float64).cpu()
     H = dense_hessian(loss, params)
-    _check(len(H), amounts, 1, 1.0)
+    _check("spectrum_sweep", len(H), amounts)
     factors, of = inverse_scaling(params, scaling, amounts)
     rows = [factors[i].to(H)[of] for i in range(len(amounts))]
     return torch.stack([torch.linalg.eigvalsh(d[:, None] * H * d).flip(0) for d in rows])
@@ -113,14 +116,14 @@ def _traces(params: Params, factors: Tensor, of: Tensor, traces: Mapping[str, fl
     return factors.square()[:, torch.cat(groups)] @ t
 
 
-def _check(n: int, amounts: Tensor, k: int, tol: float) -> None:
-    if not 1 <= k <= n or not tol > 0:
+def _check(who: str, n: int, amounts: Tensor, k: int = 1, tol: float = 1.0, most: int = 1) -> None:
+    if not 1 <= k <= n or not tol > 0 or most < 1:
         raise ValueError(
-            f"curvature_sweep needs 1 <= k <= {n} and tol > 0, got k={k}, tol={tol}: "
-            "there is one eigenvalue for each parameter."
+            f"{who} needs 1 <= k <= {n}, tol > 0 and max_products >= 1, got k={k}, tol={tol} and "
+            f"{most}: there is one eigenvalue for each parameter."
         )
     if amounts.ndim not in (1, 2) or not len(amounts):
         raise ValueError(
-            f"curvature_sweep needs amounts of shape (A,) or (A, J), got {tuple(amounts.shape)}: "
+            f"{who} needs amounts of shape (A,) or (A, J), got {tuple(amounts.shape)}: "
             "each row is one rescaling."
         )
