@@ -91,9 +91,10 @@ window.figureChecks = (() => {
 
   // Formulas in a line that are wider than their place: the theme hides what does not fit.
   function cutFormulas() {
-    return [...document.querySelectorAll("span.math")].filter((span) => span.checkVisibility()
-      && span.scrollWidth > span.clientWidth + 3 && span.clientWidth > 0)
-      .map((span) => span.textContent.slice(0, 40));
+    const right = (node) => node.getBoundingClientRect().right;
+    return [...document.querySelectorAll("span.math:has(mjx-math)")].filter((span) =>
+      span.checkVisibility() && right(span.querySelector("mjx-math")) > right(span) + 3)
+      .map((span) => span.querySelector("mjx-math").textContent.slice(0, 40));
   }
 
   // How far each figure's bar moves while the first slider walks from end to end.
