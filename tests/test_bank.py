@@ -198,6 +198,41 @@ def test_fractions_add_up_and_guessing_all_gains_nothing(questions, moodle):
             assert fractions.count(100.0) == 1 and set(fractions) <= {0.0, 100.0}
 
 
+def test_the_form_of_a_statement_does_not_say_whether_it_is_true(questions):
+    for question in (q for q in questions if q.name.startswith(("idea-", "true-"))):
+        frame, _, says = question.stem.partition("? ")
+        assert frame == "True or false, as it stands"
+        assert not re.match(r"As it|[“\"]", says) and not says.endswith(("”", '"'))
+
+
+def test_a_predict_names_its_page_and_needs_no_other_question(questions, book):
+    for question in (q for q in questions if q.name.startswith("predict-")):
+        assert re.search(r"\n\n\*From\* \[.+\]\(https://\S+\.html\)\.$", question.stem)
+        assert not re.search(
+            r"(First|Second) question|^\*\*\d|[Tt]he figure (opens|does)", question.stem
+        )
+    given = yaml.safe_load(bank.OWN.read_text("utf-8"))["restated"]
+    stems = {question.name: question.stem for question in questions}
+    assert len(given) >= 4 and all(stems[name].startswith(given[name].strip()) for name in given)
+    with pytest.raises(Fault, match="^my.yml, restated: no question 'predict-x'; "):
+        [*bank.restated(questions, {"predict-x": "?"}, "my.yml")]
+
+
+def test_what_is_set_as_homework_is_no_question_of_the_bank(questions, book, monkeypatch, tmp_path):
+    plan = course.read()
+    by_number = {"ex-moves-half", "ex-volume-tight", "ex-follow-step"}
+    assert by_number <= {task.label for one in plan.homeworks for task in one.tasks}
+    assert by_number <= {question.name for question in questions}  # of no course
+    asked = {}
+    monkeypatch.setattr(bank, "questions", lambda *_, **more: asked.update(more) or [])
+    monkeypatch.setattr(bank.bank_formats, "qti", lambda _: b"")
+    bank.write(SimpleNamespace(book=book, shelf=None, course=plan), tmp_path)
+    assert by_number <= asked["homework"]
+    monkeypatch.setattr(bank.bank_numbers, "_run", lambda jobs: [])
+    labels = [label for _, label in bank.bank_numbers._keys(book, course.shelf(), by_number)[0]]
+    assert not by_number & {*labels} and {*BY_HAND} <= {*labels}
+
+
 def test_ideas_are_false_and_their_company_is_true(questions, moodle):
     for name, found in moodle.items():
         if name.startswith(("idea-", "true-")):

@@ -161,7 +161,7 @@ def test_the_course_of_the_book_says_what_it_sets(book):
     assert first.steps[0] == course.Step("meaning/why_flat", "rounding", "step=0.01", 25)
     (darts,) = first.homework.by("otter")
     assert (darts.label, darts.points, darts.chapter) == ("ex-volume-darts", 4, "meaning/volume")
-    assert (first.homework.name, first.homework.due, first.homework.points) == ("hw1", 8, 9)
+    assert (first.homework.name, first.homework.due, first.homework.points) == ("hw1", 4, 9)
     assert found.also == (("Measure your own network", 43, 20),)
 
 

@@ -751,3 +751,5 @@ def test_letters_with_scripts_are_plain_where_a_script_sets_the_text():
 
 def test_a_slider_of_a_small_range_has_as_many_values_as_steps():
     assert linear_knob(0, 1e-10, start=0, steps=5).values == (0, 2.5e-11, 5e-11, 7.5e-11, 1e-10)
+    values = linear_knob(-0.4, 1, start=-0.3, steps=15).values
+    assert str(values[4]) == "0.0" and values[7] == 0.3

@@ -155,6 +155,7 @@ SCORES = {
     "spies": (0, 0, 0),
     "ends the kernel": None,
     "endless loop": None,
+    "of another class": None,
     **dict.fromkeys(LISTED, (0, 0, 0)),
 }
 
@@ -192,6 +193,13 @@ def answered(homework, answers, before=""):
     return made
 
 
+def of_another_class(homework):
+    made = answered(homework, RIGHT)
+    (begin,) = (c for c in made.cells if c.source.startswith("#@title Begin"))
+    begin.source = re.sub(r"^SEED = (\d+)", r"SEED = 1\1", begin.source, flags=re.M)
+    return made
+
+
 def submissions(homework):
     """Each submission as a notebook."""
     crash = {**RIGHT, OTHER: "alpha_other = 1 / 0"}
@@ -215,6 +223,7 @@ def submissions(homework):
         "spies": answered(homework, WRONG | {ALPHA: ""}, SPY),
         "ends the kernel": answered(homework, RIGHT, "import os; os._exit(0)"),
         "endless loop": answered(homework, RIGHT, "while True:\n    pass"),
+        "of another class": of_another_class(homework),
     }
     listed = {name: {q: code for q, (code, _) in row.items()} for name, row in LISTED.items()}
     return found | {name: answered(homework, WRONG | row) for name, row in listed.items()}
@@ -288,12 +297,18 @@ def test_what_is_stopped_is_said_in_a_sentence(marks):
         "It ran longer than 45 seconds and was stopped: look for a loop that never ends."
     )
     assert re.match(r"It could not be run: .*died", marks["ends the kernel"][1], re.I)
+    assert marks["of another class"][1] == (
+        "It could not be run: This notebook has another SEED than this grader: "
+        "run kit-grader with its SEED."
+    )
 
 
 def test_an_answer_of_no_use_is_told_why(marks):
     said = {name: [row[2] for row in marks[name][0].values()] for name in ("empty", "crash")}
     assert set(said["empty"]) == {"Your turn: replace None."}
-    assert said["crash"] == ["Right.", "Your turn: replace None.", "Right."]
+    gone = "there is no alpha_other; its cell is gone, or it or one above it ended in an error."
+    assert said["crash"] == ["Right.", f"Not yet: your answer stopped: {gone}", "Right."]
+    assert all("there is no " in row[2] for row in marks["nothing but the answers"][0].values())
     odd = [row[2] for row in marks["wrong type"][0].values()]
     assert all(line.startswith(("Not yet: ", "I need ")) for line in odd)
 

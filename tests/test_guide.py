@@ -1,6 +1,7 @@
 """The guide in its two forms: a class reads no answer, a teacher reads all, and what is run runs.
 
-Oracle: the text between two marks, typed here; Sphinx for what the site ships; Python for samples.
+Oracle: the text between two marks, typed here; Sphinx for what the site ships; Python for samples;
+the course file for days and points, the keys of each *Predict* for the letters of the guide.
 """
 
 import re
@@ -13,8 +14,9 @@ from types import SimpleNamespace as Some
 import pytest
 import yaml
 from test_for_site import settings
+from test_teach import guide_and_course
 
-from tools import ROOT, guide, whole_book
+from tools import ROOT, bank, commands, course, guide, whole_book
 
 SOURCE = (ROOT / f"{guide.GUIDE}.md").read_text("utf-8")
 PAGE = """# A plan
@@ -112,3 +114,52 @@ def test_the_workload_adds_up_what_a_week_asks():
         f"| 1 | 180 | {2 * reading} | 28 | {180 + 2 * reading + 28} |",
         f"| 2 | 90 | {reading} | 0 | {90 + reading} |",
     ]
+
+
+# ---- what the guide says of the course file and of the pages -------------------------------------
+
+
+def openings():
+    """(what a meeting says of homework, its day, the homework set before it) for each that does."""
+    before = None
+    for (_, _, steps, _), planned in guide_and_course():
+        for words in (words for _, words in steps if words.startswith("Homework:")):
+            yield words, planned.day, before
+        before = planned.homework
+
+
+def test_no_meeting_talks_of_a_homework_before_it_is_due():
+    named = {t.exercise.name: hw for hw in course.read().homeworks for t in hw.tasks}
+    assert len([*openings()]) > 6
+    for words, day, before in openings():
+        quoted = {named[name] for name in re.findall(r"\*(.+?)\*", words) if name in named}
+        for homework in {before, *quoted}:
+            assert homework.due <= day, f"day {day}, {homework.name} due {homework.due}: {words}"
+
+
+def test_the_guide_knows_what_marks_which_homework():
+    plan = course.read()
+    by_hand = [hw.name for hw in plan.homeworks if not hw.by("otter")]
+    assert f"so {', '.join(by_hand[:-1])} and {by_hand[-1]} are marked by hand alone" in SOURCE
+    points = sum(hw.points for hw in plan.homeworks)
+    otters = sum(task.points for hw in plan.homeworks for task in hw.by("otter"))
+    assert f"Of the {points} points for homework, {otters} are given by otter" in SOURCE
+    for name in ("kit", "kit-grader", "kit-bank", "grade"):
+        assert name in commands.COMMANDS and f"`make {name}" in guide.for_class(SOURCE)
+
+
+LAST_PAGE = re.compile(r"\.\./([\w/]+)\.(?:html|ipynb)")
+LETTER = re.compile(r"([A-D]), \"(.+?)[.,]?\"|([A-D]): ([^.<]+)\.")
+
+
+def test_a_letter_of_the_guide_is_one_of_its_pages_predict_with_these_words():
+    book, found = whole_book.read_book(), 0
+    for block in guide.BLOCK.finditer(SOURCE):
+        page = book.pages[f"book/{(LAST_PAGE.findall(SOURCE[: block.start()]) or ['index'])[-1]}"]
+        asked = [q.options for q in bank.predicted(page, book)]
+        for first, words, second, other in LETTER.findall(block[1]):
+            at, said = "ABCD".index(first or second), words or other
+            options = [options[at].text for options in asked if at < len(options)]
+            assert any(said.lower() in one.lower() for one in options), f"{page.name}: {said}"
+            found += 1
+    assert found >= 2

@@ -56,6 +56,17 @@ def test_a_section_has_the_starter_and_neither_solution_nor_check(book, label):
     assert section.setup.count("\n") < 40
 
 
+@pytest.mark.parametrize("label, dropped", [
+    ("ex-many-beta", "promise kept earlier"), ("ex-exponent-powers", "like the one in"),
+])  # fmt: skip
+def test_a_line_that_needs_the_page_is_not_asked_in_homework(book, label, dropped):
+    prompt = cut(book, label)[1][0].questions[0].prompt
+    page = book.pages["book/" + course.shelf().exercises[label][0]]
+    assert dropped in page.text() and dropped not in prompt
+    assert "this page" not in prompt and "figure" not in prompt
+    assert prompt.endswith("*3 points, all of them for what the cell below answers.*")
+
+
 def test_the_names_that_a_text_tells_are_there(book):
     _, (section,) = cut(book, "ex-many-beta")
     names = {}
@@ -75,37 +86,57 @@ def test_a_question_that_no_grader_can_carry_is_refused_in_a_sentence(book):
     )
 
 
+def asking(truth, solution, *cells):
+    """One chapter of a job: its cells, and a question whose check knows `truth`."""
+    check = f"check_a = exercise('ex-a', truth={truth}, wrong={{5: 'x', 6: 'y'}}, hint='h')"
+    question = {"id": "ex_a", "label": "ex-a", "name": "a", "check": "check_a", "points": 1}
+    code = {"extras": [check], "starter": "a = None", "solution": solution}
+    return {"cells": ["from helpers import exercise", *cells], "questions": [question | code]}
+
+
 def test_an_own_solution_that_is_wrong_is_refused_in_a_sentence():
     job = {
         "name": "hw1",
         "seed": 1,
         "hidden": 2,
-        "cells": ["from helpers import exercise"],
-        "questions": [
-            {
-                "id": "ex_a",
-                "label": "ex-a",
-                "name": "a",
-                "check": "check_a",
-                "points": 1,
-                "extras": [
-                    "check_a = exercise('ex-a', truth=SEED, wrong={5: 'x', 6: 'y'}, hint='h')"
-                ],
-                "starter": "a = None",
-                "solution": "a = 3",
-            }
-        ],
+        "sections": [asking("SEED", "a = 3")],
     }
+    (section,) = job["sections"]
     assert homework_keys.run_safely(job)["faults"] == [
         "ex-a is not answered by its own solution with this SEED: take another."
     ]
-    job["questions"][0]["solution"] = "a = SEED"
+    section["questions"][0]["solution"] = "a = SEED"
     (key,) = homework_keys.run_safely(job)["keys"]
     assert (key["truth"], key["wrong"]) == ([1], [[[5], "x"], [[6], "y"]])
-    job["cells"] = ["1 / 0"]
+    section["cells"] = ["1 / 0"]
+    said = "ex-a cannot run as homework, so mark it by hand: ZeroDivisionError: division by zero."
+    assert homework_keys.run_safely(job)["faults"] == [said]
+    section["cells"] = ["assert 1 == 2"]
     assert homework_keys.run_safely(job)["faults"] == [
-        "hw1 does not run with this SEED: ZeroDivisionError: division by zero"
+        said.partition(" Zero")[0] + " AssertionError."
     ]
+
+
+def test_two_chapters_of_a_homework_may_use_one_name_for_two_things():
+    sections = [asking("loss", "a = loss", f"loss = {k}") for k in (3, 4)]
+    found = homework_keys.run_safely({"name": "hw", "seed": 1, "hidden": 2, "sections": sections})
+    assert [key["truth"] for key in found["keys"]] == [[3], [4]] and not found["faults"]
+    sections[0]["cells"].append("1 / 0")
+    found = homework_keys.run_safely({"name": "hw", "seed": 1, "hidden": 2, "sections": sections})
+    assert (
+        len(found["keys"]) == len(found["faults"]) == 1
+    )  # the other chapter is tried all the same
+
+
+TOGETHER = ("ex-lipschitz-gentlest", "ex-radial-equal"), ("ex-hessian-ceiling", "ex-many-beta")
+
+
+@pytest.mark.parametrize("labels", TOGETHER)
+def test_exercises_of_two_chapters_that_share_names_are_marked_in_one_homework(book, labels):
+    tasks = tuple(task for label in labels for task in cut(book, label)[0].tasks)
+    hw = course.Homework("hw1", 8, 6, tasks)
+    keys = grader._keys([grader.job(hw, grader.sections(hw, book), "3")])
+    assert [key["label"] for key in keys["hw1"]] == [*labels]
 
 
 def test_a_function_is_asked_at_other_numbers_too():

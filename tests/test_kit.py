@@ -4,6 +4,7 @@ Oracle: files and sentences as a teacher meets them, typed in here; the site's o
 sources; the reader's edition, which the instructor's must contain cell for cell.
 """
 
+import codecs
 import re
 from types import SimpleNamespace
 
@@ -79,11 +80,17 @@ def test_a_part_that_stops_leaves_everything_as_it_was(tmp_path, parts):
     assert [path.name for path in tmp_path.iterdir()] == ["kit"]
 
 
-def test_what_needs_the_site_says_which_source_is_newer(tmp_path, parts):
+def test_what_needs_the_site_says_so_before_anything_is_made(tmp_path, parts, monkeypatch):
+    said = "_build/html is older than book/map.md: run make book first."
+    monkeypatch.setattr(kit, "_make", lambda *_: pytest.fail("a part was made before"))
     with pytest.raises(Fault) as caught:
-        kit.build(given(older="book/map.md"), ["four"], tmp_path / "kit")
-    assert str(caught.value) == "_build/html is older than book/map.md: run make book first."
+        kit.build(given(older=said), ["one", "four"], tmp_path / "kit")
+    assert str(caught.value) == said
+
+
+def test_what_needs_the_site_is_made_of_one_that_is_not_older(tmp_path, parts):
     kit.build(given(), ["four"], tmp_path / "kit")
+    assert texts(tmp_path / "kit") == {"four/a.txt": "made of 7"}
 
 
 def test_a_site_is_older_when_its_copy_of_a_source_differs(tmp_path, monkeypatch, whole):
@@ -95,7 +102,10 @@ def test_a_site_is_older_when_its_copy_of_a_source_differs(tmp_path, monkeypatch
         path.write_text(guide.for_class((ROOT / page.name).read_text("utf-8")), "utf-8")
     assert fresh.older == ""
     (tmp_path / "_sources" / "book" / "notation.md").write_text("as it was")
-    assert kit.Kit(whole.course, whole.book, whole.shelf).older == "book/notation.md"
+    said = "_build/html is older than book/notation.md: run make book first."
+    assert kit.Kit(whole.course, whole.book, whole.shelf).older == said
+    monkeypatch.setattr(kit, "SITE", tmp_path / "html")
+    assert kit.Kit(whole.course, whole.book, whole.shelf).older == kit.MISSING
 
 
 def test_a_seed_is_the_one_given_or_that_of_the_grader_there_or_a_new_one(tmp_path):
@@ -223,25 +233,38 @@ def test_marks_come_as_a_table_and_a_word_for_each(tmp_path, monkeypatch, capsys
         "ann": ({"ex_a": (2, 2, "Right."), "ex_b": (0, 3, "Not yet: x.")}, ""),
         "bo": ({}, "It."),
     }
-    monkeypatch.setattr(grade, "grade", lambda path, *_: found[path.stem])
-    for name in found:
-        (tmp_path / f"{name}.ipynb").touch()
-    grade.main("hw1", tmp_path)
-    rows = (tmp_path / "marks.csv").read_text("utf-8").splitlines()
-    assert rows == ["notebook,points,stopped", "ann,2,", "bo,0,It."]
-    assert (tmp_path / "ann.feedback.md").read_text("utf-8") == (
-        "# ann: 2 points\n\nex_a: 2 of 2. Right.\n\nex_b: 0 of 3. Not yet: x.\n"
+    monkeypatch.setattr(grade, "grade", lambda path, *_: found[path.parent.name])
+    for place in ("ann/hw1.ipynb", "bo/HW1.IPYNB", "bo/hw1.py", "bo/.hidden/hw1.ipynb"):
+        (tmp_path / "in" / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / place).touch()
+    for _ in range(2):  # what it wrote is neither marked nor left out
+        grade.main("hw1", tmp_path / "in")
+        said = capsys.readouterr().out
+    assert (tmp_path / "in" / "marks.csv").read_bytes().startswith(codecs.BOM_UTF8)
+    rows = (tmp_path / "in" / "marks.csv").read_text("utf-8-sig").splitlines()
+    assert rows == ["notebook,points,of,ex_a,ex_b,stopped", "ann/hw1,2,5,2,0,", "bo/HW1,0,,,,It."]
+    assert (tmp_path / "in" / "ann" / "hw1.feedback.md").read_text("utf-8") == (
+        "# ann/hw1: 2 of 5 points\n\nex_a: 2 of 2. Right.\n\nex_b: 0 of 3. Not yet: x.\n"
     )
-    assert capsys.readouterr().out.split() == ["ann", "2", "bo", "0", "It."]
+    *marked, last = said.splitlines()
+    assert " ".join(marked).split() == ["ann/hw1", "2", "bo/HW1", "0", "It."]
+    assert last == "Left out, since they are no notebooks: bo/hw1.py."
+
+
+@pytest.mark.parametrize("text", ['{"cells": [', "", "[]", "7"])
+def test_a_file_that_is_cut_short_is_said_to_be(text, tmp_path):
+    (tmp_path / "a.ipynb").write_text(text)
+    assert grade.grade(tmp_path / "a.ipynb", "") == ({}, "It is no notebook, or cut short.")
 
 
 @pytest.mark.parametrize("name, folder, sentence", [
-    ("hw9", "here", "grade needs HW= one of the homeworks of make kit-grader, got 'hw9'."),
+    ("hw9", "here", "grade needs HW= one of hw1, hw10, got 'hw9': otter marks no other."),
     ("hw1", "", "grade needs IN= a folder with notebooks, got ''."),
 ])  # fmt: skip
 def test_grading_asks_for_a_homework_and_a_folder(name, folder, sentence, tmp_path, monkeypatch):
-    (tmp_path / "_build/kit/grader/hw1/autograder").mkdir(parents=True)
-    (tmp_path / "_build/kit/grader/hw1/autograder/hw1.zip").touch()
+    for each in ("hw10", "hw1"):
+        (tmp_path / f"_build/kit/grader/{each}/autograder").mkdir(parents=True)
+        (tmp_path / f"_build/kit/grader/{each}/autograder/{each}.zip").touch()
     monkeypatch.setattr(grade, "ROOT", tmp_path)
     with pytest.raises(SystemExit) as stopped:
         grade.main(name, folder)

@@ -4,6 +4,7 @@ Oracle: Chromium's keys, boxes, requests and PDF, on a deck of a small book that
 real one is; axe-core; the guide's sentences, typed in here. The real decks are asked the same.
 """
 
+import re
 from types import SimpleNamespace
 
 import nbformat
@@ -438,12 +439,23 @@ def test_what_a_class_does_after_the_last_figure_has_a_slide(book):
     assert "Five groups, one work each" in their and "Kwon" in their and "<a" not in their
     assert "What to hold the groups to" in told and "What to hold the groups to" not in their
     assert "All five statements" in asked and "True or false" in asked
+    assert asked.count("<li>") == 5 and "SGD finds sharp minima." in asked  # the exercise's own
 
 
 def test_every_meeting_ends_with_a_task(book):
     notes = Notes(book, keys=False)
     assert all([*notes.tasks(meeting.chapters)] for meeting in course.read().meetings)
     assert [*notes.tasks(("meaning/why_flat", "after/real_networks"))] == []
+
+
+def test_every_figure_that_the_guide_shows_in_a_meeting_has_a_slide(book):
+    text = book.pages["book/teach/guide"].text().partition("(six-weeks)=")[2].partition("\n(")[0]
+    _, *meetings = re.split(r"^\*\*Meeting \d+: ", text, flags=re.M)
+    for planned, words in zip(course.read().meetings, meetings, strict=True):
+        shown = {f"{step.page}.html#{step.figure}" for step in planned.steps}
+        for begun in re.findall(r"^: \*\d+ minutes\.\*(.*)", words, re.M):
+            found = re.findall(r'(?:\*[Ss]how\*|And) <a href="\.\./([^":]+)', begun)
+            assert {*found} <= shown, planned.number
 
 
 def test_every_figure_and_meeting_of_the_course_has_its_notes(book):

@@ -18,10 +18,10 @@ from tools.questions import Option, Question
 LEAST = 5e-4  # half the width of what is right: Canvas keeps four decimals
 
 
-def questions(book, shelf):
-    """A Question for each exercise that stands alone and asks for one number."""
+def questions(book, shelf, homework=()):
+    """A Question for each exercise that stands alone, asks for one number and is no `homework`."""
     found = []
-    for (prompt, label), key in zip(*_keys(book, shelf)):
+    for (prompt, label), key in zip(*_keys(book, shelf, homework)):
         value = key["truth"][0]
         tol = 0.0 if key["kind"] == "count" else key["tol"]
         if not isinstance(value, (int, float)) or 0 < abs(value) * tol < LEAST or not value:
@@ -38,11 +38,11 @@ def _near(number, value, tol):
     return abs(number - value) <= tol * abs(value)
 
 
-def _keys(book, shelf):
+def _keys(book, shelf, homework):
     """([(prompt, label), …], [their keys, …]) of the exercises that stand alone."""
     asked, jobs = [], []
     for label, (chapter, exercise, kind) in shelf.exercises.items():
-        if kind not in ("number", "count"):
+        if kind not in ("number", "count") or label in homework:
             continue
         page = book.pages[f"book/{chapter}"]
         task = SimpleNamespace(label=label, points=1, exercise=exercise)
@@ -70,8 +70,8 @@ def _stem(prompt):
 
 def _job(cut, one):
     question = vars(one) | {"id": one.id}
-    return {"name": one.label, "seed": 0, "hidden": 0, "cells": [cut.own_imports],
-            "questions": [question]}  # fmt: skip
+    alone = {"cells": [cut.own_imports], "questions": [question]}
+    return {"name": one.label, "seed": 0, "hidden": 0, "sections": [alone]}
 
 
 def _run(jobs):

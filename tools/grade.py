@@ -1,14 +1,15 @@
 """Marks a folder of submissions with `otter run`: `make grade HW=hw1 IN=folder`.
 
-A row of marks.csv and a file of feedback for each notebook. It is run by the Python of the kit.
-One submission is one process, which is ended when its seconds are over; the autograder reaches it
-through a pipe, so that no path leads to it.
+A row of marks.csv and a file of feedback for each notebook, in the folders below as well. It is run
+by the Python of the kit. One submission is one process, which is ended when its seconds are over;
+the autograder reaches it through a pipe, so that no path leads to it.
 """
 
 import contextlib
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ autograder = io.BytesIO(sys.stdin.buffer.read())
 main(sys.argv[1], autograder=autograder, output_dir=sys.argv[2], no_logo=True)
 """
 LATE = "It ran longer than {seconds} seconds and was stopped: look for a loop that never ends."
+CUT = "It is no notebook, or cut short."
+OWN = ("marks.csv", ".feedback.md")  # what is written here
 BROKEN = "It could not be run: {why}."
 
 
@@ -34,8 +37,11 @@ def grade(notebook, autograder, seconds=SECONDS):
     A notebook that was stopped has no questions, and so no points.
     """
     notebook = Path(notebook).resolve()
+    if not _whole(notebook):
+        return {}, CUT
     with tempfile.TemporaryDirectory() as folder:
-        status, said = _run(notebook, Path(autograder).read_bytes(), folder, seconds)
+        copy = shutil.copy(notebook, Path(folder, "submission.ipynb"))  # otter takes no .IPYNB
+        status, said = _run(copy, Path(autograder).read_bytes(), folder, seconds)
         found = Path(folder, "results.json")
         if status == 0 and found.exists():
             rows = json.loads(found.read_text(encoding="utf-8"))["tests"]
@@ -44,6 +50,13 @@ def grade(notebook, autograder, seconds=SECONDS):
         return {}, LATE.format(seconds=seconds)
     last = (said.strip() or "it said nothing").splitlines()[-1]
     return {}, BROKEN.format(why=last[:200].rstrip("."))
+
+
+def _whole(notebook):
+    try:
+        return "cells" in json.loads(notebook.read_text(encoding="utf-8"))
+    except (ValueError, TypeError):
+        return False
 
 
 def _row(row):
@@ -84,23 +97,68 @@ def _end(process):
 
 
 def main(name, folder, seconds=SECONDS):
-    """Mark every notebook in `folder` as homework `name`."""
-    autograder = ROOT / "_build" / "kit" / "grader" / name / "autograder" / f"{name}.zip"
-    handed_in = sorted(Path(folder).glob("*.ipynb")) if folder else []
-    if not autograder.exists():
-        raise SystemExit(f"grade needs HW= one of the homeworks of make kit-grader, got {name!r}.")
+    """Mark every notebook in `folder`, and in the folders below it, as homework `name`."""
+    autograder = _autograder(name)
+    handed_in, left_out = _sorted(Path(folder)) if folder else ([], [])
     if not handed_in:
         raise SystemExit(f"grade needs IN= a folder with notebooks, got {folder!r}.")
-    rows = []
+    rows = {}
     for notebook in handed_in:
-        found, stopped = grade(notebook, autograder, seconds)
-        rows.append(row := [notebook.stem, sum(p for p, _, _ in found.values()), stopped])
-        words = [f"{q}: {points} of {most}. {said}" for q, (points, most, said) in found.items()]
-        told = "\n\n".join([f"# {row[0]}: {row[1]} points", *words, *filter(None, [stopped])])
-        notebook.with_suffix(".feedback.md").write_text(told + "\n", encoding="utf-8")
-        print(f"{row[0]:40} {row[1]:5} {stopped}", flush=True)
-    with open(Path(folder) / "marks.csv", "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([["notebook", "points", "stopped"], *rows])
+        title = notebook.relative_to(folder).with_suffix("").as_posix()
+        found, stopped = rows[title] = grade(notebook, autograder, seconds)
+        told = _feedback(title, found, stopped)
+        notebook.with_suffix(".feedback.md").write_text(told, encoding="utf-8")
+        print(f"{title:40} {_sum(found, 0):5} {stopped}", flush=True)
+    with open(Path(folder) / "marks.csv", "w", newline="", encoding="utf-8-sig") as file:
+        csv.writer(file).writerows(_table(rows))
+    if left_out:
+        names = ", ".join(path.relative_to(folder).as_posix() for path in left_out)
+        print(f"Left out, since they are no notebooks: {names}.")
+
+
+def _autograder(name):
+    home = ROOT / "_build" / "kit" / "grader"
+    have = sorted((path.parent.parent.name for path in home.glob("*/autograder/*.zip")), key=_place)
+    if name not in have:
+        those = ", ".join(have) or "make kit-grader, which was not run"
+        raise SystemExit(f"grade needs HW= one of {those}, got {name!r}: otter marks no other.")
+    return home / name / "autograder" / f"{name}.zip"
+
+
+def _place(name):
+    return (len(name), name)  # hw2 before hw10
+
+
+def _sorted(folder):
+    """(the notebooks in a folder and below it, the other files), but what stands in OWN."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    seen = [path for path in files if not path.name.endswith(OWN) and not _hidden(path, folder)]
+    notebooks = [path for path in seen if path.suffix.lower() == ".ipynb"]
+    return notebooks, [path for path in seen if path not in notebooks]
+
+
+def _hidden(path, folder):
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _sum(found, at):
+    """The points of all questions (at 0), or how many there are to get (at 1)."""
+    return sum(row[at] for row in found.values())
+
+
+def _feedback(title, found, stopped):
+    points = f"{_sum(found, 0)} of {_sum(found, 1)} points" if found else "0 points"
+    words = [f"{q}: {points} of {most}. {said}" for q, (points, most, said) in found.items()]
+    return "\n\n".join([f"# {title}: {points}", *words, *filter(None, [stopped])]) + "\n"
+
+
+def _table(rows):
+    """The rows of marks.csv: a column for each question."""
+    asked = list(dict.fromkeys(q for found, _ in rows.values() for q in found))
+    yield ["notebook", "points", "of", *asked, "stopped"]
+    for title, (found, stopped) in rows.items():
+        each = [found[q][0] if q in found else "" for q in asked]
+        yield [title, _sum(found, 0), _sum(found, 1) or "", *each, stopped]
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ They hand in the notebook as it is. Put what they hand in into one folder, and r
 
     make grade HW={name} IN=that/folder        (or: python book.py grade HW={name} IN=that/folder)
 
-It writes `marks.csv` into that folder, a row for each notebook, and for each a file of feedback.
+It writes `marks.csv` into that folder, a row for each notebook there and in the folders below, and
+for each a file of feedback. Its last line names the files that it left out.
 
 The data of this class and the hidden arguments come from SEED={seed}: the same SEED makes the same.
 A notebook runs in a process of its own and its answers are compared in another, so nothing that it
@@ -61,7 +62,7 @@ def write(kit, folder):
         nbformat.write(made, place / f"{hw.name}.ipynb")
     _assign([folder / hw.name for hw in wanted])
     for hw in wanted:
-        _seal(folder / hw.name, keys[hw.name])
+        _seal(folder / hw.name, {"keys": keys[hw.name], "seed": own})
     words = README.format(name=wanted[0].name, seed=kit.seed) if wanted else "Nothing is marked.\n"
     (folder / "seed.txt").write_text(f"{kit.seed}\n", encoding="utf-8")
     (folder / "README.md").write_text(words, encoding="utf-8")
@@ -82,11 +83,13 @@ def _section(homework, name, book):
 
 def job(homework, cut, seed):
     """What `tools.homework_keys` needs to compute the keys of one homework."""
-    cells = [cell for one in cut for cell in (one.own_imports, one.setup)]
-    questions = [vars(q) | {"id": q.id} for one in cut for q in one.questions]
     own = {"seed": seed_of(seed, "class"), "hidden": seed_of(seed, "hidden")}
-    cells = [reseeded(cell, "SEED") for cell in cells]
-    return {"name": homework.name, "cells": cells, "questions": questions, **own}
+    return {"name": homework.name, "sections": [_section_job(one) for one in cut], **own}
+
+
+def _section_job(cut):
+    cells = [reseeded(cell, "SEED") for cell in (cut.own_imports, cut.setup)]
+    return {"cells": cells, "questions": [vars(q) | {"id": q.id} for q in cut.questions]}
 
 
 def _keys(jobs):
@@ -114,8 +117,8 @@ def _call(*command, said=None):
     return done.stdout
 
 
-def _seal(place, keys):
-    """Put the keys into the autograder, under a name without otter's date and hash."""
+def _seal(place, held):
+    """Put keys and seed into the autograder, under a name without otter's date and hash."""
     (made,) = place.glob("autograder/*.zip")
     target = place / "autograder" / f"{place.name}.zip"
     with zipfile.ZipFile(made) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
@@ -123,7 +126,7 @@ def _seal(place, keys):
             data = old.read(entry)
             if entry == "otter_config.json":
                 config = json.loads(data)
-                config["plugins"] = [{"tools.judge.Judge": {"keys": keys}}]
+                config["plugins"] = [{"tools.judge.Judge": held}]
                 data = json.dumps(config).encode()
             new.writestr(entry, data)
     made.unlink()

@@ -1,7 +1,8 @@
 """What a homework takes from a chapter: its exercises, and only the set-up that they need.
 
 `section` cuts it out (`tools/slices.py`); `reseeded` gives its data the seeds of a class. What the
-keys need beside that is kept apart, since no student sees it (`tools/homework_keys.py`).
+keys need beside that is kept apart, since no student sees it (`tools/homework_keys.py`). A line of
+an exercise that ends in `<!-- on the page -->` is left out: it needs a figure, or the book's data.
 """
 
 import ast
@@ -13,6 +14,8 @@ from tools.course import exercise_kinds
 from tools.places import Fault
 from tools.plain import blocks, plain
 
+HERE = "<!-- on the page -->"  # at the end of a line that asks for the page or its data
+COUNTS = "all of them for what the cell below answers."
 SEEDED = re.compile(r"\bseed=(\d+)(?=[^`\n]*`)")  # in code of a text
 
 
@@ -112,14 +115,15 @@ def _question(source, task, here, setup):
 
 
 def _prompt(page, task, here):
-    """The box of an exercise in plain Markdown, with its points."""
+    """The box of an exercise in plain Markdown, with its points, and no line of `HERE`."""
     for _, cell in page.markdown():
         for kind, body in blocks(cell.source):
             if kind == "box" and body[0] == "exercise" and body[2].get("label") == task.label:
                 name, title, _, text = body
-                fence = f":::{{{name}}} {title}\n:label: {task.label}\n\n{text}\n:::"
+                kept = "\n".join(line for line in text.split("\n") if HERE not in line)
+                fence = f":::{{{name}}} {title}\n:label: {task.label}\n\n{kept}\n:::"
                 told = SEEDED.sub(r"seed=SEED + \1", plain(fence, here))
-                return f"{told}\n\n*{task.points} points.*"
+                return f"{told}\n\n*{task.points} points, {COUNTS}*"
     raise Fault(f"{page.name} has no exercise {task.label}.")
 
 

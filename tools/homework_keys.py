@@ -1,8 +1,8 @@
 """The keys of homework: computed where no student's notebook runs, with the seeds of the class.
 
-`python -m tools.homework_keys` reads jobs as JSON (cells to run, questions with their solutions)
-and writes for each question what the judge needs, in plain numbers. Each question's own solution is
-tried: with a seed that it cannot answer nobody should be asked.
+`python -m tools.homework_keys` reads jobs as JSON (for each chapter the cells to run, and questions
+with their solutions) and writes for each question what the judge needs, in plain numbers. Each
+question's own solution is tried: with a seed that it cannot answer nobody should be asked.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import json
 import math
 import random
 import sys
+from functools import partial
 
 from helpers.live._answers import blank, plain
 
@@ -101,28 +102,49 @@ def _portable(value):
 
 
 def run(job):
-    """The keys of one homework, or a sentence for each question that cannot be asked."""
-    names, keys, faults = {"SEED": job["seed"], "HIDDEN": job["hidden"]}, [], []
-    for cell in job["cells"]:
-        exec(compile(cell, "<homework>", "exec"), names)
-    for question in job["questions"]:
-        try:
-            for cell in (*question["extras"], question["starter"], question["solution"]):
-                exec(compile(cell, "<homework>", "exec"), names)
-            keys.append(key(names[question["check"]], question, names, job["hidden"]))
-        except Unfit as unfit:
-            faults.append(f"{question['label']} {unfit}")
+    """The keys of one homework, or a sentence for each question that cannot be asked.
+
+    Each chapter has names of its own: two may call different things alike.
+    """
+    keys, faults = [], []
+    for section in job["sections"]:
+        names = {"SEED": job["seed"], "HIDDEN": job["hidden"]}
+        labels = ", ".join(question["label"] for question in section["questions"])
+        if fault := _tried(labels, partial(_execute, section["cells"], names)):
+            faults.append(fault)
+            continue
+        for question in section["questions"]:
+            asked = partial(_asked, question, names, job["hidden"], keys)
+            faults += filter(None, [_tried(question["label"], asked)])
     return {"keys": keys, "faults": faults}
 
 
+def _execute(cells, names):
+    for cell in cells:
+        exec(compile(cell, "<homework>", "exec"), names)
+
+
+def _asked(question, names, hidden, keys):
+    """Put the key of one question beside `keys`."""
+    _execute([*question["extras"], question["starter"], question["solution"]], names)
+    keys.append(key(names[question["check"]], question, names, hidden))
+
+
+def _tried(labels, action):
+    """Why an action cannot be done, as a sentence that begins with `labels`, or ""."""
+    try:
+        action()
+    except Unfit as unfit:
+        return f"{labels} {unfit}"
+    except Exception as error:
+        words = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+        return f"{labels} cannot run as homework, so mark it by hand: {words}."
+    return ""
+
+
 def run_safely(job):
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        try:
-            return run(job)
-        except Exception as error:
-            words = " ".join(f"{type(error).__name__}: {error}".split())
-            return {"keys": [], "faults": [f"{job['name']} does not run with this SEED: {words}"]}
+    with contextlib.redirect_stdout(io.StringIO()):
+        return run(job)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ the disk before the notebook starts, and the results that it writes itself are n
 """
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +20,10 @@ from otter.test_files.exception_test import ExceptionTestFile
 from helpers import exercise
 
 BEGIN, END = "<<answers", "answers>>"
+GONE = "there is no {}; its cell is gone, or it or one above it ended in an error"
+SEED = re.compile(r"^SEED = (\d+)", re.M)
 UNREAD = "Not yet: the notebook ended before its answers could be read."
+OTHER = "This notebook has another SEED than this grader: run kit-grader with its SEED"
 CONFIG = Path("../source/otter_config.json")
 RECORDER = """\
 def _answers(asked):
@@ -50,11 +54,15 @@ def _answers(asked):
         return float(value)
 
     def answer(name, at):
+        if name not in globals():
+            return {"stopped": %r.format(name)}
         try:
-            value = globals().get(name)
+            value = globals()[name]
             if not at:
                 return [plain(value)]
-            return [plain(value(*map(argument, args))) for args in at] if value else [None]
+            if value is None:
+                return [None]
+            return [plain(value(*map(argument, args))) for args in at]
         except BaseException as error:
             return {"stopped": " ".join(f"{type(error).__name__}: {error}".split())[:200]}
 
@@ -76,8 +84,11 @@ class Judge(AbstractOtterPlugin):
         otter.execute.pickle = empty  # what the notebook wrote could be anything
 
     def before_execution(self, submission):
+        if foreign(submission, self.plugin_config.get("seed")):
+            raise SystemExit(OTHER)  # its right answers are not those of the keys
         asked = json.dumps({key["name"]: key["at"] for key in self.keys})
-        cell = nbformat.v4.new_code_cell(RECORDER % asked, metadata={"homework": "answers"})
+        code = RECORDER % (GONE, asked)
+        cell = nbformat.v4.new_code_cell(code, metadata={"homework": "answers"})
         submission.cells.append(cell)
         return submission
 
@@ -87,6 +98,13 @@ class Judge(AbstractOtterPlugin):
 
     def generate_report(self):
         return "Marked by tools/judge.py."
+
+
+def foreign(notebook, seed):
+    """Whether the notebook begins with the data of another class than that of `seed`."""
+    begin = (c.source for c in notebook.cells if c.cell_type == "code" and SEED.search(c.source))
+    own = SEED.search(next(begin, ""))
+    return bool(own) and seed is not None and int(own[1]) != seed
 
 
 def recorded(notebook):

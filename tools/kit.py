@@ -35,6 +35,7 @@ PARTS = {
     "slides-teacher": ("tools.slides:for_teachers", True),
 }
 FOR_TEACHERS = ("instructor", "grader", "slides-teacher")  # never part of a release
+MISSING = "The kit needs the built site, and _build/html is not there: run make book first."
 OLDER = "_build/html is older than {name}: run make book first."
 
 
@@ -49,12 +50,14 @@ class Kit:
 
     @cached_property
     def older(self):
-        """The first page whose source is not what the built site was made of, or ""."""
+        """What to say of a built site that is not of these sources, or is not there, or ""."""
+        if not SITE.exists():
+            return MISSING
         for page in self.book.pages.values():
             copy = SITE / "_sources" / page.name
             text = (ROOT / page.name).read_text(encoding="utf-8")
             if not copy.exists() or copy.read_text(encoding="utf-8") != guide.for_class(text):
-                return page.name
+                return OLDER.format(name=page.name)
         return ""
 
 
@@ -68,6 +71,8 @@ def seed(given, target=TARGET):
 
 def build(kit, names, target=TARGET):
     """Write the parts `names` into `target`, all of them or none; {name: its seconds}."""
+    if any(PARTS[name][1] for name in names) and kit.older:
+        raise Fault(kit.older)
     target.mkdir(parents=True, exist_ok=True)
     seconds = {}
     with tempfile.TemporaryDirectory(prefix=".kit-", dir=target.parent) as folder:
@@ -83,10 +88,7 @@ def build(kit, names, target=TARGET):
 
 
 def _make(kit, name, path):
-    place, needs_site = PARTS[name]
-    if needs_site and kit.older:
-        raise Fault(OLDER.format(name=kit.older))
-    module, _, function = place.partition(":")
+    module, _, function = PARTS[name][0].partition(":")
     if not path.suffix:
         path.mkdir()
     getattr(import_module(module), function)(kit, path)
@@ -106,7 +108,7 @@ def main(names, chosen=os.environ):
         size = megabytes(TARGET / name)
         print(f"_build/kit/{name:16} {seconds:5.0f} s {size:6.1f} MB", flush=True)
     if kit.older:
-        print(OLDER.format(name=kit.older).replace("run", "for its new pictures, run"))
+        print(kit.older.replace("run", "for its new pictures, run"))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,9 @@ def _write(kit, folder, edition, change):
     faults = []
     for page in kit.book.notebooks():
         try:
-            made = editions.edition(page, kit.book, edition, stills.outputs(page, kit.book.places))
+            made = editions.edition(
+                page, kit.book, edition, stills.outputs(page, kit.book.places, edition == "student")
+            )
         except Fault as fault:
             faults += str(fault).splitlines()
             continue

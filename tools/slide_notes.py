@@ -16,6 +16,8 @@ ITEM = re.compile(r"^: (?=\*\d+ minutes\.\*|\*Homework:\*)", re.M)
 PLAN = "(six-weeks)="
 TASK = re.compile(r"\*\d+ minutes\.\* (Ticket: )?(.+)", re.S)
 LINK = re.compile(r"</?a\b[^>]*>")  # a click on a slide leads nowhere else
+EXERCISE = re.compile(r"\{ref\}`[^`]*<([\w-]+)>`")
+NUMBERED = re.compile(r"^\((?=\d+\) )(.+)$", re.M)  # "1) …", which Markdown lists
 ASKED = re.compile(r'\*Ask:\* "(.+?)"')
 
 
@@ -26,6 +28,7 @@ class Notes:
         text = book.pages[guide.GUIDE].text()
         self.public = _blocks(guide.for_class(text))
         self.blocks = _blocks(MARKS.sub("", text)) if keys else self.public
+        self.chapters = book.notebooks()
         self.here = Here(guide.GUIDE, book.places, book.works, {})
 
     def of_figure(self, page, place):
@@ -47,8 +50,17 @@ class Notes:
         for piece, notes in zip(*ends, strict=True):
             if found := TASK.match(piece):
                 heading = "Ticket at the door" if found[1] else "Your turn"
-                task = LINK.sub("", self.html(found[2][0].upper() + found[2][1:]))
-                yield heading, task, self.html(notes)
+                task = self.html(found[2][0].upper() + found[2][1:]) + self.statements(found[2])
+                yield heading, LINK.sub("", task), self.html(notes)
+
+    def statements(self, task):
+        """The numbered statements of the exercises that a task sends to, as a list, or ""."""
+        found = []
+        for label in EXERCISE.findall(task):
+            box = re.compile(rf"^:label: {label}\n(.*?)^:::", re.M | re.S)
+            for text in filter(None, (box.search(page.text()) for page in self.chapters)):
+                found += NUMBERED.findall(text[1])
+        return self.html("\n".join(found))
 
     def html(self, piece):
         listed = re.sub(r"^: ", "\n", piece, flags=re.M)

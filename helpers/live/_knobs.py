@@ -62,7 +62,8 @@ def linear_knob(low, high, *, start, steps=41, label=None, unit=None):
         raise ValueError(f"linear_knob needs low < high, got {low}, {high}: a slider has two ends.")
     _check_steps("linear_knob", steps)
     width = (high - low) / (steps - 1)
-    values = [float(f"{low + width * i:.10g}") for i in range(steps)]
+    digits = 10 - math.floor(math.log10(width))
+    values = [round(low + width * i, digits) + 0.0 for i in range(steps)]  # no −0, no 5e-17
     return _slider(values, start, label, unit)
 
 
