@@ -525,3 +525,22 @@ def test_an_edition_is_small_and_has_no_widgets(both):
 def test_no_chapter_shows_much_code_before_its_first_figure(page, both):
     if page.is_chapter or page.name == "book/index.ipynb":
         assert editions.visible_before_first_figure(both[0]) <= MOST_OPEN_LINES
+
+
+@pytest.mark.site
+def test_no_title_is_cut_at_the_edge_of_a_stored_picture(site):
+    """A kernel draws with a font of its own, wider than the site's. Oracle: dark pixels there."""
+    cut = []
+    for path in sorted(stills.EXECUTED.rglob("*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            for data in (output.get("data", {}) for output in cell.get("outputs", [])):
+                figure = re.search(
+                    r'id="([^"]+)".*?live-panels-(\d)', data.get("text/html", ""), re.S
+                )
+                if "image/png" in data and figure:
+                    image = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+                    pixels, count = np.asarray(image.convert("L")), int(figure[2])
+                    titles, wide = pixels[: len(pixels) // 8], pixels.shape[1] // count
+                    edges = [titles[:, (k + 1) * wide - 1] for k in range(count)]
+                    cut += [f"{path.stem}#{figure[1]}" for edge in edges if (edge < 140).any()]
+    assert cut == []

@@ -167,3 +167,62 @@ def test_classes_in_a_column_are_not_compared_with_every_prediction():
     ):
         accuracy(relu_net, case.params, X, classes[:, None])
     assert 0 <= accuracy(relu_net, case.params, X, classes) <= 1
+
+
+# Several inputs, as one tuple or one dict: the loss is the same function of θ.
+
+
+def looked_up(params, x):
+    """A table of words and a matrix: two inputs, one of them whole numbers."""
+    i, z = (x["i"], x["z"]) if isinstance(x, dict) else x
+    return params["table"][i] + z @ params["M"]
+
+
+SEVERAL = {
+    "table": torch.randn(5, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64),
+    "M": torch.randn(3, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64),
+}
+WORDS = torch.tensor([0, 4, 2, 2, 1, 3])
+REALS = torch.randn(6, 3, generator=torch.Generator().manual_seed(3))  # coarser than θ
+
+
+@pytest.mark.parametrize(
+    "box", [lambda i, z: (i, z), lambda i, z: [i, z], lambda i, z: dict(z=z, i=i)]
+)
+@pytest.mark.parametrize("loss", [squared_error, cross_entropy])
+def test_several_inputs_go_by_their_rows(box, loss):
+    y = torch.tensor([0, 1, 1, 0, 1, 0])
+    y = y if loss is cross_entropy else torch.stack([y, 1 - y], 1).double()
+    x = (WORDS, REALS.double())
+    several = loss(looked_up, box(WORDS, REALS), y)
+    z = [float(loss(lambda params, x: x, looked_up(SEVERAL, x), y)({"a": torch.ones(1)}))]
+    assert float(several(SEVERAL)) == pytest.approx(z[0], rel=1e-12)
+    rows = torch.tensor([5, 1])
+    assert torch.equal(several.f(SEVERAL, rows), looked_up(SEVERAL, (WORDS[rows], x[1][rows])))
+    assert torch.equal(several.X, torch.arange(6))
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "sentence"),
+    [
+        ((WORDS, REALS[:4]), REALS, "got 4 inputs and 6 targets"),
+        ((WORDS, REALS / 0), REALS, "got NaN or infinite entries in X:"),
+        (REALS, REALS / 0, "got NaN or infinite entries in y:"),
+        ({"i": WORDS, "z": 3}, REALS, "tensors, got int, Tensor: a pair"),
+        ((), REALS, "tensors, got tuple, Tensor: a pair"),
+        ((WORDS, REALS), None, "tensors, got Tensor, NoneType: a pair"),
+        (REALS, torch.tensor(1.0), "tensors, got Tensor, Tensor: a pair"),
+    ],
+)
+def test_inputs_that_do_not_fit_together_are_named(X, y, sentence):
+    with pytest.raises(ValueError, match=f"^squared_error needs .*{sentence}"):
+        squared_error(looked_up, X, y)
+
+
+@pytest.mark.parametrize("box", [tuple, list, lambda pair: dict(zip("iz", pair))])
+def test_inputs_made_without_gradients_are_taken_too(box):
+    with torch.inference_mode():
+        z = REALS + 1
+    params = {name: block.clone().requires_grad_() for name, block in SEVERAL.items()}
+    squared_error(looked_up, box((WORDS, z)), REALS[:, :2].double())(params).backward()
+    assert params["M"].grad.any()
