@@ -362,3 +362,10 @@ def test_measures_in_closed_form_and_by_sampling_take_it_too():
     assert torch.allclose(*products, rtol=1e-10)
     entropies = [local_entropy(each, PARAMS, 1.0, samples=20).value for each in (loss, WHOLE)]
     assert entropies[0] == pytest.approx(entropies[1], rel=1e-9)
+
+
+def test_a_single_batch_with_class_weights_is_refused_too():
+    weighted = torch.nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 1.0]).double())
+    loss = over_loader(relu_net, [(X, Y)], weighted)
+    with refused("a mean over rows"):
+        loss(PARAMS)

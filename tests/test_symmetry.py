@@ -322,6 +322,12 @@ def test_non_finite_weights_are_refused():
             scale(broken)
 
 
+def test_factors_whose_product_is_not_one_are_refused_by_whoever_was_called():
+    params = init_net([3, 4, 2], generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="^a rescaling of layers needs factors with product 1"):
+        layer_scaling(params, {"theta1": 2.0, "theta2": 0.75})
+
+
 def test_factors_take_the_precision_of_the_weights():
     params = init_net([3, 4, 4, 2], generator=torch.Generator().manual_seed(0))
     single = {name: block.float() for name, block in params.items()}

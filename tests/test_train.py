@@ -143,3 +143,17 @@ def test_a_block_that_the_loss_does_not_use_stays_and_no_grad_outside_is_no_matt
     with torch.no_grad():
         end = descend(lambda p: p["a"].square().sum(), params, steps=5, method=method, lr=0.1)
     assert end.loss < 9 and float(end.params["b"]) == 7
+
+
+def test_the_line_search_goes_on_where_its_first_try_is_too_long():
+    """Rosenbrock's valley, from his own start: the minimum is (1, 1), and L never rises."""
+
+    def valley(p):
+        a, b = p["theta"]
+        return (1 - a) ** 2 + 100 * (b - a**2) ** 2
+
+    start = {"theta": torch.tensor([-1.2, 1.0], dtype=torch.float64)}
+    end = descend(valley, start, tol=1e-7, progress=False)
+    assert end.reached and end.steps < 60
+    assert torch.allclose(end.params["theta"], torch.ones(2, dtype=torch.float64), atol=1e-6)
+    assert end.history == sorted(end.history, reverse=True)

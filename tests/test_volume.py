@@ -317,3 +317,20 @@ def test_a_slice_along_dependent_directions_is_refused(rows):
         volume_flatness(
             lambda p: p["theta1"].square().sum(), params, 0.1, window=1.0, directions=directions
         )
+
+
+def nothing(params):
+    return 0 * params["theta1"].sum()
+
+
+def test_a_loss_that_never_rises_fills_window_and_ball_to_the_last_digit():
+    params = {"theta1": torch.zeros(1, 2, dtype=torch.float64)}
+    found = volume_flatness(
+        nothing, params, 0.1, window=(torch.tensor([-0.1, -0.3]), 0.7), points=7
+    )
+    low, high = float(torch.tensor(-0.1)), float(torch.tensor(-0.3))
+    assert found.value == pytest.approx((0.7 - low) * (0.7 - high), rel=1e-12)
+    whole = volume_flatness(nothing, params, 0.1, window=0.1, points=7)
+    assert whole.value == pytest.approx(0.04, rel=1e-12)
+    seen = visible_volume(nothing, params, 0.1, radius=0.3, samples=9, scan=4)
+    assert seen.value == pytest.approx(math.pi * 0.09, rel=1e-9)

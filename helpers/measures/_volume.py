@@ -180,7 +180,7 @@ def _directions(params: Params, directions: Tensor | None, points: int) -> Tenso
 
 def _window(window, D: Tensor) -> tuple[Tensor, Tensor]:
     low, high = window if isinstance(window, tuple) else (-window, window)
-    low, high = (torch.as_tensor(side).to(D) for side in (low, high))
+    low, high = (torch.as_tensor(side, dtype=D.dtype, device=D.device) for side in (low, high))
     if not all(side.ndim == 0 or side.shape == D.shape[:1] for side in (low, high)):
         raise ValueError(
             f"volume_flatness needs a window of {len(D)} numbers a side, got {window}: "

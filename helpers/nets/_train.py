@@ -80,6 +80,7 @@ METHODS: dict[str, Callable[[list[Tensor], float], torch.optim.Optimizer]] = {
         p,
         lr=lr,
         max_iter=1,
+        max_eval=25,  # of the line search, which has one by itself
         history_size=20,
         line_search_fn="strong_wolfe",
         tolerance_grad=0,  # its own stops would come before `tol`, silently
