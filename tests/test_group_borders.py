@@ -484,3 +484,22 @@ def test_an_input_that_is_not_finite_is_refused(value):
 def test_amounts_without_names_are_refused(amounts):
     with pytest.raises(ValueError, match="needs a dict from layers to factors, got"):
         rescale(between(torch.relu, (4, 6, 3)), amounts, torch.ones(3, 4))
+
+
+class Entwined(nn.Module):
+    """The last numbers of one parameter are the first of the other."""
+
+    def __init__(self):
+        super().__init__()
+        memory = torch.randn(32, generator=generator(), dtype=torch.float64)
+        self.a = nn.Parameter(memory[:24].view(6, 4))
+        self.b = nn.Parameter(memory[20:].view(2, 6))
+
+    def forward(self, x):
+        return torch.relu(x @ self.a.T) @ self.b.T
+
+
+def test_parameters_that_share_memory_in_part_are_refused_as_such():
+    found = find_symmetries(Entwined(), torch.randn(5, 4, generator=generator()).double())
+    assert found.dim == 0
+    assert {r.up: r.reason for r in found.refused}["a"].startswith("it shares its memory with")

@@ -28,6 +28,7 @@ from helpers import (
     trace,
 )
 from helpers.maps._symmetry import apply_scaling, layer_scaling, unit_scaling
+from helpers.sweep._orbit import inverse_scaling
 from helpers.sweep._reduced_basis import (
     compress,
     empty_basis,
@@ -408,3 +409,12 @@ def test_each_sweep_names_itself_and_what_it_needs():
         ValueError, match="an exponent of each layer for each knob, got 1 of theta1 for 2"
     ):
         curvature_sweep(case.loss, case.params, along, [[1.0, 2.0]])
+
+
+def test_groups_that_split_again_stay_apart():
+    """Three groups, then two values: each entry keeps its own factor at each amount."""
+    params = {"theta1": torch.ones(1, 4, dtype=torch.float64)}
+    rows = {1.0: [1.0, 1.0, 2.0, 3.0], 2.0: [5.0, 6.0, 5.0, 5.0]}
+    maps = {a: {"theta1": torch.tensor([row], dtype=torch.float64)} for a, row in rows.items()}
+    d, of = inverse_scaling(params, lambda a: maps[a], torch.tensor([1.0, 2.0]).double())
+    assert torch.equal(d[:, of], 1 / torch.tensor([*rows.values()], dtype=torch.float64))

@@ -334,3 +334,9 @@ def test_a_loss_that_never_rises_fills_window_and_ball_to_the_last_digit():
     assert whole.value == pytest.approx(0.04, rel=1e-12)
     seen = visible_volume(nothing, params, 0.1, radius=0.3, samples=9, scan=4)
     assert seen.value == pytest.approx(math.pi * 0.09, rel=1e-9)
+
+
+def test_a_window_that_begins_at_the_point_itself_is_refused():
+    params = {"theta1": torch.zeros(1, 2, dtype=torch.float64)}
+    with pytest.raises(ValueError, match="a finite window around 0"):
+        volume_flatness(nothing, params, 0.1, window=(0.0, 1.0), points=7)
