@@ -421,6 +421,7 @@ knob = log_knob(1, 10, start=10, per_decade=2)
 explore(draw, fig=figs, name="box", caption="c", alt="a", alpha=knob)
 del figs, ax, draw
 """
+TWICE = AGAIN + AGAIN  # one run that shows two figures of one name, as of two audits
 
 
 def test_a_cell_that_runs_again_gives_back_its_last_figure_and_a_copied_cell_none():
@@ -428,8 +429,9 @@ def test_a_cell_that_runs_again_gives_back_its_last_figure_and_a_copied_cell_non
     manager, client = start_new_kernel()
     alive = []
     try:
-        for cell in ("a", "a", "copy", "a", None, None):
-            for code in (AGAIN, "gc.collect(); alive = len(kept)"):
+        for cell in ("a", "a", "copy", "a", None, None, "two", "two"):
+            shown = TWICE if cell == "two" else AGAIN
+            for code in (shown, "gc.collect(); alive = len(kept)"):
                 content = {"code": code, "silent": False, "store_history": False}
                 content |= {"user_expressions": {"alive": "alive"}, "allow_stdin": False}
                 metadata = {"cellId": cell} if cell else {}
@@ -444,4 +446,4 @@ def test_a_cell_that_runs_again_gives_back_its_last_figure_and_a_copied_cell_non
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-    assert alive == [1, 1, 2, 2, 3, 4]
+    assert alive == [1, 1, 2, 2, 3, 4, 6, 6]

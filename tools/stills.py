@@ -87,7 +87,7 @@ def blank(picture, panel, count):
 def _below(figure, page, places, guessed, asks):
     """The words and the caption of a figure's HTML as Markdown, and where it moves if it can.
 
-    The result is among them, unless a guess comes before it.
+    The result is among them, unless a guess comes before it; the words are not where it `asks`.
     """
     found = FIGURE.search(figure)
     if not found:

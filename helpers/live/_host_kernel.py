@@ -21,9 +21,7 @@ MOST_BUTTONS = 6  # more options than these are a list to choose from
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LINES = "line-height: 1.5"  # a widget's own is that of a button
 PANEL = {"width": "31%", "min_width": "min(285px, 100%)", "max_width": "460px"}  # three in a row
-
-
-_SHOWN = {}  # what each cell showed last, by the cell and the figure's name
+_SHOWN = {}  # of each cell: its last run, and the figures of that run
 
 
 def show(draw, figs, knobs, *, name, caption, alt, guess=None, drag=None, still_panels=()):
@@ -31,21 +29,22 @@ def show(draw, figs, knobs, *, name, caption, alt, guess=None, drag=None, still_
 
     `drag` and `still_panels` are for the site: here sliders move, and a panel at rest is not sent.
     """
-    cell = _cell()
-    if (cell, name) in _SHOWN:
-        _SHOWN.pop((cell, name)).close()
+    cell, run = _running()
+    last, lives = _SHOWN.get(cell, (run, []))
+    while lives and last != run:
+        lives.pop().close()
     live = Live(draw, figs, knobs, name=name, caption=caption, alt=alt, guess=guess)
     if cell:
-        _SHOWN[cell, name] = live
+        _SHOWN[cell] = run, [*lives, live]
     data, metadata = live.bundle(to_plain(alt))
     display(data, metadata=metadata, raw=True)
 
 
-def _cell():
-    """The notebook's own name of the cell that runs, where its program gives one."""
+def _running():
+    """The notebook's own name of the cell that runs, where its program gives one, and this run."""
     shell = get_ipython()
     parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
-    return parent.get("metadata", {}).get("cellId")
+    return parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id")
 
 
 class Live:

@@ -25,6 +25,11 @@ def flatten(params: Params) -> Tensor:
     Raises:
         ValueError: no dictionary of blocks, or no block at all.
     """
+    _check_blocks(params)
+    return torch.cat([block.reshape(-1) for block in params.values()])
+
+
+def _check_blocks(params: Params) -> None:
     if not isinstance(params, Mapping):
         raise ValueError(
             f"parameters need to be a dict of tensors, got {type(params).__name__}: each block has "
@@ -32,7 +37,6 @@ def flatten(params: Params) -> Tensor:
         )
     if not params:
         raise ValueError("flatten needs at least one block, got no parameters: there is no θ.")
-    return torch.cat([block.reshape(-1) for block in params.values()])
 
 
 def unflatten(theta: Tensor, like: Params) -> Params:
@@ -153,7 +157,7 @@ def check_finite(params: Params, where: str) -> None:
     Raises:
         ValueError: no block, a block of whole or complex numbers, a NaN or an infinity.
     """
-    flatten(dict(list(params.items())[:1]) if isinstance(params, Mapping) else params)
+    _check_blocks(params)
     for name, block in params.items():
         if not block.is_floating_point():
             raise ValueError(
