@@ -86,7 +86,7 @@ def planted(found, **metadata):
     front = Page("book/index.ipynb", [markdown("# Front")], KERNEL)
     book = {NAME: page, "book/index": front}
     where = places.read(book, "https://owner.github.io/name")
-    cited = works.read(ROOT / "book" / "references.bib", "https://owner.github.io/name/r.html")
+    cited = works.read(ROOT / "book" / "references.bib")
     return page, Book(book, where, cited, URL, "abc123", "as committed")
 
 

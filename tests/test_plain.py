@@ -60,7 +60,7 @@ def here():
         ),
         "book/index": Page("book/index.ipynb", [new_markdown_cell("# Front")]),
     }
-    cited = works.read(ROOT / "book" / "references.bib", f"{SITE}/book/references.html")
+    cited = works.read(ROOT / "book" / "references.bib")
     return Here("book/part/a", places.read(book, SITE), cited, {"ex-a": 3})
 
 
@@ -88,7 +88,7 @@ INLINE = {
         "so ([Neyshabur et al., 2015](https://arxiv.org/abs/1506.02617))."
     ),
     "{cite:t}`hochreiter1997flat`": (
-        f"[Hochreiter and Schmidhuber (1997)]({SITE}/book/references.html)"
+        "[Hochreiter and Schmidhuber (1997)](https://doi.org/10.1162/neco.1997.9.1.1)"
     ),
     "{prf:ref}`theorem-2`": f"[Theorem 2]({A}#theorem-2)",
     "{ref}`that <growth>`": f"[that]({A}#growth)",
@@ -176,6 +176,15 @@ def test_what_no_host_would_show_is_refused_in_a_sentence(here, source):
     with pytest.raises(Fault, match=FAULTS[source]) as refused:
         plain(source, here)
     assert "\n" not in str(refused.value)
+
+
+def test_every_work_of_the_book_can_be_opened_and_one_that_cannot_is_refused(tmp_path):
+    cited = works.read(ROOT / "book" / "references.bib")
+    for key in cited.entries:
+        assert "](https://" in cited.cite("cite:p", key)
+    (tmp_path / "a.bib").write_text("@misc{a2020, author={A}, title={T}, year={2020}}")
+    with pytest.raises(Fault, match="the work 'a2020' needs a doi, a url or an eprint"):
+        works.read(tmp_path / "a.bib").cite("cite:t", "a2020")
 
 
 @pytest.mark.parametrize("title", ["Answer", "Answers", "The answer", "Hint", "Answer, after you"])

@@ -106,7 +106,7 @@ This page is written by `make ledger` from a run of the tests; the tests fail wh
 
 - *proved*: the page gives a proof, the tests check its formulas.
 - *checked*: the tests are the evidence.
-- *ours*: not a statement of the paper.
+- *ours*: not a statement of the paper; derived here, and perhaps known elsewhere.
 - *often misquoted*: read the page before you quote it.
 
 An error is the worst over all random nets of one run, rounded up to a power of ten, or to one digit where it is a thousandth or more.

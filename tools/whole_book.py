@@ -27,7 +27,7 @@ def read_book(root=ROOT):
     paths = {path.relative_to(root).with_suffix("").as_posix(): path for path in pages.sources()}
     book = {name: pages.read(paths[name]) for name in pages.table_of_contents() if name in paths}
     where = places.read(book, repository.site(url))
-    cited = works.read(root / "book" / "references.bib", f"{where.site}/book/references.html")
+    cited = works.read(root / "book" / "references.bib")
     return Book(book, where, cited, url, *state(root))
 
 

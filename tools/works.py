@@ -10,30 +10,26 @@ from tools.places import Fault
 
 @dataclass(frozen=True)
 class Works:
-    """The works that the book cites, and where the rest of its references stands."""
+    """The works that the book cites."""
 
     entries: dict
-    references: str  # the address of the page for works that have none of their own
 
     def cite(self, role, keys):
         """The Markdown of `{cite:t}` (a part of the sentence) or of `{cite:p}` (in brackets)."""
         found = [self._entry(key.strip()) for key in keys.split(",")]
         if role == "cite:t":
-            return " and ".join(self._link(e, f"{authors(e)} ({year(e)})") for e in found)
-        return f"({'; '.join(self._link(e, f'{authors(e)}, {year(e)}') for e in found)})"
+            return " and ".join(f"[{authors(e)} ({year(e)})]({address(e)})" for e in found)
+        return f"({'; '.join(f'[{authors(e)}, {year(e)}]({address(e)})' for e in found)})"
 
     def _entry(self, key):
         if key not in self.entries:
             raise Fault(f"the citation {key!r} is not in references.bib.")
         return self.entries[key]
 
-    def _link(self, entry, words):
-        return f"[{words}]({address(entry) or self.references})"
 
-
-def read(path, references):
+def read(path):
     """The works of a BibTeX file."""
-    return Works(parse_file(str(path)).entries, references)
+    return Works(parse_file(str(path)).entries)
 
 
 def authors(entry):
@@ -50,7 +46,7 @@ def year(entry):
 
 
 def address(entry):
-    """Where the work can be read: its DOI, its own address, arXiv, or "" for none."""
+    """Where the work can be read: its DOI, its own address, or arXiv."""
     fields = entry.fields
     if "doi" in fields:
         return f"https://doi.org/{fields['doi']}"
@@ -58,4 +54,7 @@ def address(entry):
         return fields["url"]
     if fields.get("archiveprefix", "").lower() == "arxiv":
         return f"https://arxiv.org/abs/{fields['eprint']}"
-    return ""
+    said = "it has none, and a notebook shows no list of references"
+    raise Fault(
+        f"the work {entry.key!r} needs a doi, a url or an eprint of arXiv, got none: {said}."
+    )
