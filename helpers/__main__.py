@@ -21,6 +21,7 @@ def main() -> None:
     command.add_argument("--data", required=True, help=pair)
     command.add_argument("--weights", help="a .pt file with a state_dict")
     command.add_argument("--loss", help="module:name of a mean over rows of (outputs, y)")
+    command.add_argument("--rows", type=int, help="of X, to look for rescalings on; by itself few")
     command.add_argument("--device", default="cpu")
     command.add_argument("--out", help="a folder for the report, its figure and two twins")
     if hasattr(sys.stdout, "reconfigure"):
@@ -47,7 +48,7 @@ def _run(asked: argparse.Namespace) -> None:
     data = _loaded(asked.data, "torch tensors (X, y)") if stored else _named(asked.data, need)
     loss = _named(asked.loss, "--loss needs") if asked.loss else None
     module = module.to(asked.device).eval()
-    report = audit(module, data() if callable(data) else data, loss=loss)
+    report = audit(module, data() if callable(data) else data, asked.rows, loss=loss)
     if asked.out:
         report.save(asked.out)
     print(report)

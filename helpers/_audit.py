@@ -14,7 +14,7 @@ from helpers.live._audit_panels import audit_panels
 from helpers.live._explore import still
 from helpers.live._figures import SETTINGS
 from helpers.live._numbers import number
-from helpers.maps._find import Symmetries, Symmetry, find_symmetries
+from helpers.maps._find import Symmetries, Symmetry
 from helpers.measures._curvature import Estimate
 from helpers.measures._spectrum import Density, spectral_density
 from helpers.nets._params import Params, flatten, positive, seeded
@@ -26,6 +26,7 @@ STAYS = (
     "No positive rescaling of the weights was found that keeps the function. No proof that these "
     "numbers belong to it: shifts and matrices were not looked for."
 )
+KEPT = "loss", "adaptive sharpness", "Fisher-Rao norm"  # by any rescaling of the weights
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,15 @@ class Report:
     def _moves(self, here: dict[str, str]) -> str:
         up = self.knob.up if isinstance(self.knob.up, str) else " and ".join(self.knob.up)
         low, high = (number(self.readings[twin]["λ_max"]) for twin in self.twins)
+        changed = f"{self.flips:,} of {self.answers:,} answers change and " if self.answers else ""
         return (
             "These numbers belong to the weights, not to the function: one rescaling, of layer "
             f"{up}, by a factor from 1/{BOUND:g} to {BOUND:g} takes the eigenvalue from {low} to "
-            f"{high}, while {self.flips:,} of {self.answers:,} answers change and no output by "
-            f"more than {number(self.moved, 2)} of the largest. {self.symmetries.dim} factors are "
+            f"{high}, while {changed}no output changes by more than {number(self.moved, 2)} of "
+            f"the largest. {self.symmetries.dim} factors are "
             "free in this way, and all together reach at least as far. So a comparison by "
             "curvature needs a rule for the scale of the weights. The rescaling leaves "
-            f"{', '.join(f'{name} {here[name]}' for name in list(here)[3:])}; whether any of these "
+            f"{', '.join(f'{name} {here[name]}' for name in KEPT)}; whether any of these "
             "numbers predicts generalization, no rescaling can tell."
         )
 
@@ -135,7 +137,8 @@ def audit(
     """Return what can be said of the flatness of `module` now, and how far a rescaling moves it.
 
     `data` is a pair (X, y), where X may be a tuple or a dict of tensors, or a loader of pairs; `x`
-    an input to find symmetries with, two rows of X where none is given; `loss` a mean over rows of
+    an input to find symmetries with, or how many rows of X: by itself two, or 32 where two do not
+    reach each layer, or all where a few do not run and all are small; `loss` a mean over rows of
     (outputs, y), by itself cross-entropy of (n, classes) or half the squared error. A loss that is
     no mean over rows (a sum, class weights, a contrastive loss) is taken as it is over (X, y), of
     all rows at once, and refused over a loader. The module is measured in its mode, half precision
@@ -146,13 +149,13 @@ def audit(
 
     Raises:
         ValueError: data, a loss or a module that do not fit, as said by the functions that take
-            them; a negative or non-finite loss; outputs that a twin changes after all.
+            them; a non-finite loss; outputs that a twin changes after all.
     """
-    module, params, L, slope, x, said = asked(module, data, x, loss)
+    module, params, L, slope, symmetries, said = asked(module, data, x, loss)
     theta = flatten(params)
     n, dice, radius = len(theta), seeded(generator, theta), float(theta.norm()) / 100
     positive("audit", "length of the weights", radius, "the ball of ε-sharpness is a share of it")
-    steps = _steps(module, L, params, find_symmetries(module, x), radius, dice)
+    steps = _steps(module, L, params, symmetries, radius, dice)
     examples = L.examples if hasattr(L, "examples") else len(L.X)
     found = {"examples": examples, "said": said, "radius": radius, "twins": {}}
     for fields in bar(steps, "audit, in 5 steps", show=progress):

@@ -145,7 +145,7 @@ def test_the_sharpness_is_a_rise_that_the_ball_really_holds(module, report):
 def compared(scale, moved):
     """Two examples, the first all but a tie; one twin of two moves its first output."""
     rows = scale * torch.tensor([[1.0, 1 - 1e-12], [2.0, 1.0]], dtype=torch.float64)
-    loss = squared_error(lambda p, x: x * p["w"], rows, rows)
+    loss = squared_error(lambda p, x: x * p["w"], rows, torch.eye(2, dtype=torch.float64))
     here = {"w": torch.ones(2, dtype=torch.float64)}
     twins = {"same": here, "other": {"w": torch.tensor([1 + moved, 1], dtype=torch.float64)}}
     return _compared(loss, here, twins, SimpleNamespace(up="w"))
@@ -336,13 +336,13 @@ WRONG = [
     (made(5, 6, 3), None, "tensors, got NoneType: a pair"),
     (made(5, 6, 3), (X, y[:7]), "60 inputs and 7 targets"),
     (made(5, 6, 3), (X / 0, y), "needs finite data"),
-    (made(4, 6, 3), (X, y), "runs on the data, got: mat1 and mat2"),
+    (made(4, 6, 3), (X, y), "module that runs on X, got: mat1 and mat2"),
     (
         made(5, 6, 2),
         (X, y),
-        "runs on the data, got: Target 2 is out of bounds; this was cross_entropy",
+        "loss of .outputs, y. that runs, got: Target 2 is out of bounds; this was cross_entropy",
     ),
-    (made(5, 6, 3), (X.float(), y), "runs on the data, got: .*dtype"),
+    (made(5, 6, 3), (X.float(), y), "module that runs on X, got: .*dtype"),
     (nn.Sequential(nn.Linear(5, 3), nn.Dropout()).double(), (X, y), "call module.eval"),
     (made(5, 6, 3), DataLoader(TensorDataset(X, y), shuffle=True), "shuffle=True"),
 ]
@@ -357,9 +357,10 @@ def test_bad_input_is_one_sentence_before_the_long_computation(module, data, sen
     assert str(refused.value).endswith(".")
 
 
-def test_a_negative_loss_is_refused():
-    with pytest.raises(ValueError, match=r"finite loss >= 0, got -[\d.]+: ε-sharpness"):
-        audit(made(5, 6, 3), (X, y), loss=lambda z, y: -cross_entropy(z, y), progress=False)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_refused(value):
+    with pytest.raises(ValueError, match=f"^audit needs a finite loss, got {value}: no curvature"):
+        audit(made(5, 6, 3), (X, y), loss=lambda z, y: z.sum() * 0 + value, progress=False)
 
 
 NETS = """

@@ -17,11 +17,21 @@ import torch
 from torch import nn
 from torch.func import functional_call, hessian
 from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader, TensorDataset
 
 import helpers.__main__
+import helpers.sweep._asked
 import helpers.sweep._audit
-from helpers import audit, fisher_rao_norm, flatten, functional, number, unflatten
+from helpers import (
+    audit,
+    find_symmetries,
+    fisher_rao_norm,
+    flatten,
+    functional,
+    number,
+    unflatten,
+)
 from helpers.nets._losses import Loss
 from helpers.sweep._asked import answers, asked
 
@@ -152,7 +162,9 @@ def test_an_audit_of_sequences_counts_tokens_and_says_of_how_many(tokens):
 
 def test_a_loss_that_sequences_need_is_asked_for_in_one_sentence(tokens):
     module, data = tokens
-    sentence = r"size \[4, 7\], got \[4, 6\]; this was cross_entropy, by itself"
+    sentence = (
+        r"size \[4, 7\], got \[4, 6\]; this was cross_entropy, taken as no loss= was given, of"
+    )
     with pytest.raises(ValueError, match=sentence):
         audit(module, tuple(data), progress=False)
 
@@ -288,9 +300,156 @@ def test_weights_that_are_not_finite_are_refused_by_the_audit():
         audit(module, (X, y), progress=False)
 
 
-def test_symmetries_are_looked_for_on_two_rows_where_none_are_given():
-    *_, x, _ = asked(made(5, 6, 3), (X, y), None, None)
-    assert torch.equal(x, X[:2])
+class Experts(nn.Module):
+    """Each row goes to one of four experts, after a hidden layer of eight units."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.gate = nn.Linear(5, 8), nn.Linear(5, 4)
+        self.experts = nn.ModuleList([made(8, 3, 3) for _ in range(4)])
+
+    def forward(self, x):
+        h, best = self.stem(x).relu(), self.gate(x).argmax(1)
+        outputs = h.new_zeros(len(x), 3)
+        for k, expert in enumerate(self.experts):
+            outputs[best == k] = expert(h[best == k])
+        return outputs
+
+
+class Graph(nn.Module):
+    """One graph is one input: features (N, F) and who is beside whom (N, N)."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(5, 4), nn.Linear(4, 3)
+
+    def forward(self, x, A):
+        return A @ self.two((A @ self.one(x)).relu())
+
+
+def seen_rows(monkeypatch, module, data, x=None):
+    """The symmetries that an audit finds, and of how many rows each search was."""
+    rows = []
+
+    def watched(module, x):
+        rows.append(len(tree_leaves(x)[0]))
+        return find_symmetries(module, x)
+
+    monkeypatch.setattr(helpers.sweep._asked, "find_symmetries", watched)
+    return asked(module, data, x, None)[4], rows
+
+
+def test_symmetries_are_looked_for_on_two_rows_where_these_reach_each_layer(monkeypatch):
+    found, rows = seen_rows(monkeypatch, made(5, 6, 3), (X, y))
+    assert (found.dim, rows) == (6, [2])
+    assert seen_rows(monkeypatch, made(5, 6, 3), (X, y), 7)[1] == [7]
+
+
+def test_experts_that_two_rows_miss_are_looked_for_on_more(monkeypatch):
+    torch.manual_seed(0)
+    module = Experts().double()
+    found, rows = seen_rows(monkeypatch, module, (X, y))
+    assert rows == [2, 32]
+    assert found.dim == 8 + 4 * 3 + 1 == find_symmetries(module, X).dim  # 1: the gate
+    few = find_symmetries(module, X[:2])
+    assert few.dim < 21 and not all(refusal.tried for refusal in few.refused)
+
+
+def test_a_graph_is_given_whole(monkeypatch):
+    torch.manual_seed(0)
+    A = (torch.rand(60, 60, generator=dice(3)) > 0.8).double()
+    found, rows = seen_rows(monkeypatch, Graph().double(), ((X, A), y))
+    assert (found.dim, rows) == (4, [2, 60])
+    monkeypatch.setattr(helpers.sweep._asked, "SMALL", 100)
+    with pytest.raises(ValueError, match="cannot be multiplied .*; this was on rows of X, and ano"):
+        asked(Graph().double(), ((X, A), y), None, None)
+
+
+# A loss may differentiate by the inputs, be negative, or have no answers to count.
+
+
+class Forces(nn.Module):
+    """Minus the slope of a potential by the inputs, as where atoms are moved."""
+
+    def __init__(self, allows):
+        super().__init__()
+        self.potential = nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 1))
+        self.allows = allows
+
+    def forward(self, x):
+        with torch.set_grad_enabled(self.allows or torch.is_grad_enabled()):
+            z = x.detach().clone().requires_grad_()
+            return -torch.autograd.grad(self.potential(z).sum(), z, create_graph=True)[0]
+
+
+@pytest.mark.parametrize("allows", [False, True])
+def test_a_network_that_differentiates_by_its_inputs_has_a_report(allows):
+    torch.manual_seed(0)
+    module, forces = Forces(allows).double(), torch.randn(60, 5, generator=dice(3)).double()
+    report = audit(module, (X, forces), progress=False)
+    params = {name: p.detach() for name, p in module.named_parameters()}
+    theta = flatten(params).requires_grad_()
+    z = functional_call(module, unflatten(theta, params), (X,))
+    value = (z - forces).square().sum(1).mean() / 2
+    (slope,) = torch.autograd.grad(value, theta, create_graph=True)
+    rows = [torch.autograd.grad(s, theta, retain_graph=True)[0] for s in slope]
+    top = float(torch.linalg.eigvalsh(torch.stack(rows))[-1])
+    assert report.readings["here"]["λ_max"] == pytest.approx(top, rel=2e-3)
+    assert report.readings["here"]["ε-sharpness"] > 0
+    assert report.readings["here"]["loss"] == pytest.approx(float(value.detach()))
+
+
+def test_a_loss_below_zero_lacks_one_row_and_the_report_says_which():
+    module, shift = made(5, 6, 3), 10.0
+    above = audit(module, (X, y), loss=F.cross_entropy, progress=False)
+    below = audit(module, (X, y), loss=lambda z, y: F.cross_entropy(z, y) - shift, progress=False)
+    for place, at in below.readings.items():
+        there = {**above.readings[place], "loss": above.readings[place]["loss"] - shift}
+        assert there.keys() - at.keys() == {"ε-sharpness"}
+        assert at == pytest.approx({name: there[name] for name in at}, rel=2e-3)
+    assert "no ε-sharpness, which divides by 1 + L, as L is negative" in str(below)
+    assert f"leaves loss {number(below.readings['here']['loss'])}, adaptive" in below.words
+
+
+NO_ANSWERS = {
+    "real targets": ((4, 5), torch.rand(4, 5)),
+    "one real target": ((4, 1), torch.rand(4, 1)),
+    "more outputs than targets": ((4, 8), torch.zeros(4, 5)),
+    "pairs": ((8, 3), torch.zeros(4)),
+}
+
+
+@pytest.mark.parametrize("kind", NO_ANSWERS)
+def test_outputs_that_are_no_classes_have_no_answers(kind):
+    shape, targets = NO_ANSWERS[kind]
+    assert answers(torch.randn(shape, generator=dice()), targets).shape == (0,)
+
+
+def test_where_there_are_no_answers_the_paragraph_speaks_of_outputs():
+    report = audit(made(5, 6, 3), (X, torch.rand(60, 3, generator=dice()).double()), progress=False)
+    assert (report.flips, report.answers) == (0, 0)
+    assert "while no output changes by more than" in report.words
+
+
+@pytest.mark.parametrize(
+    ("module", "rows", "sentence"),
+    [
+        (
+            made(5, 6, 3),
+            X.float(),
+            "a module that runs on X, got: mat1 and mat2 must have the same",
+        ),
+        (made(4, 6, 3), X, "a module that runs on X, got: .* cannot be multiplied"),
+        (
+            made(5, 6, 1),
+            X,
+            "a loss of .outputs, y. that runs, got: Target . is out of bounds; this",
+        ),
+    ],
+)
+def test_a_fault_is_the_modules_or_the_losss(module, rows, sentence):
+    with pytest.raises(ValueError, match=f"^audit needs {sentence}"):
+        audit(module, (rows, y), progress=False)
 
 
 def test_a_trace_that_is_exactly_zero_has_no_error():
@@ -326,7 +485,7 @@ def ends_in_a_full_stop(z, y):
     [
         (
             nn.CrossEntropyLoss,
-            "runs on the data, got: Boolean value .*; this was the class CrossEntropyLoss, by",
+            "that runs, got: Boolean value .*; this was the class CrossEntropyLoss, of shapes .60",
         ),
         (
             nn.CrossEntropyLoss(reduction="none"),
@@ -335,7 +494,7 @@ def ends_in_a_full_stop(z, y):
         (F.binary_cross_entropy_with_logits, "must be the same as input size"),
         (
             lambda z, y: z.nothing,
-            "runs on the data, got: .* no attribute 'nothing'; this was <lambda>",
+            "that runs, got: .* no attribute 'nothing'; this was <lambda>, of .* .60, 3. and .60",
         ),
         (ends_in_a_full_stop, "got: no such X; this was ends_in_a_full_stop"),
     ],

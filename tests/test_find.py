@@ -318,7 +318,7 @@ def test_what_nothing_reads_and_what_no_output_feels_is_refused():
     module, x = through(lambda m, h: torch.relu(h) + 0 * m.idle(h))
     module.idle, module.spare = nn.Linear(6, 6).double(), nn.Linear(2, 2).double()
     said = refused(module, x)
-    assert said["spare"] == "nothing in this forward reads it"
+    assert said["spare"] == "not tried: nothing reads it on this x; other rows may"
     assert said["idle"] == UNTRIED
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from helpers.maps._group import Group, Kind
 from helpers.maps._symmetry import apply_scaling
 from helpers.maps._trial import Trial, believed
-from helpers.maps._words import layer_of, layers, refusals, words
+from helpers.maps._words import layers, refusals, tied, words
 from helpers.nets._params import Params, check_finite
 
 
@@ -37,9 +37,13 @@ class Refusal:
     up: str
     reason: str
 
+    @property
+    def tried(self) -> bool:
+        """Whether x showed what stands in the way: if not, other rows may."""
+        return not self.reason.startswith("not tried")
+
     def __str__(self) -> str:
-        verdict = "" if self.reason.startswith("not tried") else "not rescalable, "
-        return f"{self.up}: {verdict}{self.reason}."
+        return f"{self.up}: {'not rescalable, ' if self.tried else ''}{self.reason}."
 
 
 @dataclass(frozen=True)
@@ -127,13 +131,7 @@ def find_symmetries(module: nn.Module, x=None) -> Symmetries:
     ups = {up for kind in kinds.values() for up in layers(kind, 1)}
     dim, why = sum(s.units for s in kinds), dict(refusals(group, faults, ups))
     refused = tuple(map(Refusal, why, why.values()))
-    return Symmetries(dim, tuple(kinds), refused, group, kinds, params, _tied(module) | why)
-
-
-def _tied(module) -> dict[str, str]:
-    first = {id(p): layer_of(name) for name, p in module.named_parameters()}
-    every = module.named_parameters(remove_duplicate=False)
-    return {layer_of(n): f"it shares its parameters with {first[id(p)]}" for n, p in every}
+    return Symmetries(dim, tuple(kinds), refused, group, kinds, params, tied(module) | why)
 
 
 def symmetry_scaling(module: nn.Module, amounts: Mapping, x=None) -> Params:

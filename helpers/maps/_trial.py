@@ -106,6 +106,7 @@ class Trial:
             if not (off := self.far(group, left)) <= tol:
                 wrong = {k for k in left if not self.far(group, [k]) <= tol} or left
                 said = f"its factor would move the outputs by {off:.0e}: forward reads it unseen"
+                said += ", or takes another path with other weights"
                 faults |= dict.fromkeys(wrong, said)
         said = "not tried: nothing on this x reaches the outputs through it; give more rows"
         return faults | dict.fromkeys(kinds - felt, said)

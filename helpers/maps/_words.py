@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers.maps._group import Group, Kind
 from helpers.maps._rules import RULES
@@ -33,6 +33,13 @@ def layer_of(name: str) -> str:
     """Return the layer that a parameter belongs to; for one of the whole module, itself."""
     layer, _, parametrized = name.partition(".parametrizations.")
     return layer if parametrized else layer.rpartition(".")[0] or name
+
+
+def tied(module: nn.Module) -> dict[str, str]:
+    """Return, for each layer with parameters, that it shares them, should it be asked for."""
+    first = {id(p): layer_of(name) for name, p in module.named_parameters()}
+    every = module.named_parameters(remove_duplicate=False)
+    return {layer_of(n): f"it shares its parameters with {first[id(p)]}" for n, p in every}
 
 
 def layers(kind: Kind, sign: int) -> tuple[str, ...]:
@@ -95,5 +102,5 @@ def _otherwise(group: Group, name: str, faults: dict[int, str]) -> str:
     mine = {k: kind for k, kind in enumerate(group.kinds) if name in kind.powers}
     ups = dict.fromkeys(up for kind in mine.values() for up in layers(kind, 1))
     divided = f"it is only divided, by the factor of {', '.join(ups)}"
-    unread = "nothing in this forward reads it"
+    unread = "not tried: nothing reads it on this x; other rows may"
     return next((faults[k] for k in mine if k in faults), divided if mine else unread)

@@ -14,7 +14,15 @@ from torch import Tensor
 
 from helpers.measures._each import each
 from helpers.measures._products import dense_hessian, gradient
-from helpers.nets._params import LossFn, Params, check_finite, perturb, positive, seeded
+from helpers.nets._params import (
+    LossFn,
+    Params,
+    check_finite,
+    perturb,
+    positive,
+    seeded,
+    without_graph,
+)
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,7 @@ def local_entropy(
     draws = torch.randn(samples, len(mean), generator=generator, device=generator.device).to(mean)
     fitted = (torch.arange(samples, device=mean.device) % 2 == 0)[:, None]
     c = torch.where(fitted, mean + scale * draws, draws / gamma**0.5)  # (samples, n) coordinates
-    with torch.no_grad():
-        L = each(lambda c: loss(perturb(params, W @ c)), c)
+    L = without_graph(each, lambda c: loss(perturb(params, W @ c)), c)
     prior = _log_normal(c, 0 * mean, gamma**-0.5 + 0 * scale)
     proposal = torch.logaddexp(prior, _log_normal(c, mean, scale)) - log(2)
     log_w = -(L - base) + prior - proposal
@@ -92,7 +99,7 @@ def _second_order(loss: LossFn, params: Params, gamma: float):
     values, W = torch.linalg.eigh(dense_hessian(loss, params))
     width = torch.where(values + gamma > 0, values, values.abs()) + gamma  # else there is no mean
     mean = -(W.T @ gradient(loss, params)) / width
-    return values, W, mean, float(loss(params))
+    return values, W, mean, float(without_graph(loss, params))
 
 
 def _log_normal(c: Tensor, mean: Tensor, scale: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ from helpers.nets._params import (
     seeded,
     unflatten,
     weight_names,
+    without_graph,
 )
 
 
@@ -173,9 +174,8 @@ def _into_ball(v: Tensor, radius: float) -> Tensor:
     return v * (radius / v.norm().clamp_min(radius))
 
 
-@torch.no_grad()
 def _at(loss: LossFn, params: Params, v: Tensor) -> float:
-    return float(loss(perturb(params, v)))
+    return float(without_graph(loss, perturb(params, v)))
 
 
 def _climb(loss: LossFn, params: Params, v: Tensor, radius: float, steps: int):

@@ -12,7 +12,16 @@ from torch import Tensor
 
 from helpers.measures._curvature import Estimate
 from helpers.measures._each import each
-from helpers.nets._params import LossFn, Params, check_finite, flatten, perturb, positive, seeded
+from helpers.nets._params import (
+    LossFn,
+    Params,
+    check_finite,
+    flatten,
+    perturb,
+    positive,
+    seeded,
+    without_graph,
+)
 
 MOST_CELLS = 4_000_000
 
@@ -56,9 +65,8 @@ def volume_flatness(
     steps = (torch.arange(points, dtype=torch.float64) + 0.5) / points
     axes = [float(a) + float(b - a) * steps for a, b in zip(low, high)]
     Z = torch.cartesian_prod(*axes).reshape(-1, len(D)).to(D)  # (points^d, d)
-    with torch.no_grad():
-        values = each(lambda z: loss(perturb(params, z @ D)), Z)
-        below = values < loss(params) + eps_height
+    values = without_graph(each, lambda z: loss(perturb(params, z @ D)), Z)
+    below = values < without_graph(loss, params) + eps_height
     below = below.reshape([points] * len(D)).cpu().numpy()
     home = tuple(((-low / (high - low)) * points).long().clamp(0, points - 1).tolist())
     below[home] = True  # θ itself is in C, whatever the centre of its cell says
@@ -101,8 +109,8 @@ def visible_volume(
     n = len(theta)
     generator = seeded(generator, theta)
     U = torch.randn(samples, n, generator=generator, device=generator.device).to(theta)
-    with torch.no_grad():
-        R = _first_crossing(loss, params, U / U.norm(dim=1, keepdim=True), eps_height, radius, scan)
+    U = U / U.norm(dim=1, keepdim=True)
+    R = without_graph(_first_crossing, loss, params, U, eps_height, radius, scan)
     unit_ball = n / 2 * log(pi) - lgamma(n / 2 + 1)  # log V_n
     V = (n * R.log() + unit_ball).exp()  # (samples,)
     return Estimate(float(V.mean()), float(V.std() / samples**0.5))

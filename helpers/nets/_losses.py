@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._pytree import tree_leaves, tree_map
 
-from helpers.nets._params import Net, Params, as_ordinary
+from helpers.nets._params import Net, Params, as_ordinary, without_graph
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,7 @@ def by_rows(f: Net, X: Any) -> tuple[Net, Tensor]:
 
 def predictions(f: Net, params: Params, X: Tensor) -> Tensor:
     """Return the predicted class numbers argmax_c f(θ, x)_c, shape (N,)."""
-    with torch.no_grad():
-        return f(params, X).argmax(dim=-1)
+    return without_graph(f, params, X).argmax(dim=-1)
 
 
 def accuracy(f: Net, params: Params, X: Tensor, y: Tensor) -> float:

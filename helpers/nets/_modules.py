@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from helpers.nets._called import called, tensors
-from helpers.nets._params import Net, Params, as_ordinary
+from helpers.nets._params import Net, Params, as_ordinary, without_graph
 
 
 def functional(module: nn.Module) -> tuple[Net, Params]:
@@ -57,7 +57,7 @@ class ModuleNet:
         """Return the module's outputs; each says in the metadata of its graph that it is ours."""
         training = [layer.training for layer in self.module.modules()]
         if self.probed != training and not any(map(is_functorch_wrapped_tensor, params.values())):
-            self._try_twice(params, x)
+            without_graph(self._try_twice, params, x)
             self.probed = training
         outputs = self._run(params, x)
         for y in tensors(outputs):
@@ -77,7 +77,6 @@ class ModuleNet:
         with full_precision(), sdpa_kernel(SDPBackend.MATH), _TwiceDifferentiable():
             return called(self.module, {**buffers, **given}, x)
 
-    @torch.no_grad()
     def _try_twice(self, params: Params, x: Tensor) -> None:
         """Run the module twice on copies: it may change no copy, draw nothing, and must agree."""
         before = {**params, "its input": x}
@@ -133,7 +132,7 @@ def _same(a: Any, b: Any, rounding: float) -> bool:
     a, b = tensors(a), tensors(b)
     if [t.shape for t in a] != [t.shape for t in b]:
         return False
-    pairs = [(s.double(), t.double()) for s, t in zip(a, b)]
+    pairs = [(s.detach().double(), t.detach().double()) for s, t in zip(a, b)]
     scale = [float(t.abs().nan_to_num().max()) if t.numel() else 0.0 for _, t in pairs]
     return all(
         torch.allclose(s, t, rtol=0, atol=rounding * size, equal_nan=True)

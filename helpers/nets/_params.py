@@ -7,9 +7,11 @@ dictionary and `theta` the vector; n_k is the size of block k and n their sum.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 Params = dict[str, Tensor]  # a name, a block of weights
 LossFn = Callable[[Params], Tensor]  # L(params), a scalar; the data are frozen in
@@ -141,11 +143,21 @@ def positive(who: str, name: str, value: float, why: str) -> None:
         raise ValueError(f"{who} needs a finite {name} > 0, got {value}: {why}.")
 
 
+def without_graph(run: Callable, *args: Any) -> Any:
+    """Return run(*args) without its graph, though it may need one inside, as for ∂f/∂x."""
+    try:
+        with torch.no_grad():
+            return run(*args)
+    except RuntimeError:
+        with torch.enable_grad():
+            out = run(*args)
+        return tree_map(lambda t: t.detach() if isinstance(t, Tensor) else t, out)
+
+
 def loss_at(who: str, loss: LossFn, params: Params, why: str) -> float:
     """Return L(θ), or raise a ValueError unless θ is finite and 0 <= L(θ) < ∞."""
     check_finite(params, who)
-    with torch.no_grad():
-        value = float(loss(params))
+    value = float(without_graph(loss, params))
     if not 0 <= value < float("inf"):
         raise ValueError(f"{who} needs a finite loss >= 0, got {value:g}: {why}.")
     return value

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
+from helpers.maps._find import Symmetries, find_symmetries
 from helpers.measures._products import gradient
 from helpers.nets._loader import over_loader
 from helpers.nets._losses import Loss, by_rows, checked_data, cross_entropy, squared_error
 from helpers.nets._modules import functional
-from helpers.nets._params import Params, check_finite, loss_at
+from helpers.nets._params import Params, check_finite, without_graph
+
+FEW, MORE, SMALL = 2, 32, 100_000  # rows of X for symmetries; all, if these have so few numbers
 
 
 def asked(module: nn.Module, data, x, loss):
-    """Return module, parameters and loss to measure, ‖∇L‖₂, an x for symmetries, and what to say.
+    """Return module, parameters and loss to measure, ‖∇L‖₂, the symmetries, and what to say.
 
     A module in half precision is copied. What does not fit is a ValueError before the long
     computation: the loss is run here.
@@ -31,30 +36,62 @@ def asked(module: nn.Module, data, x, loss):
     whole = isinstance(data, (tuple, list, Tensor, Mapping)) or not hasattr(data, "__iter__")
     first = data if whole else next(iter(data), [])
     X, y = checked_data("audit", *(first if isinstance(first, (tuple, list)) else [first]))
-    if x is None:
-        x = tree_map(lambda t: _wide(t[:2].to(next(iter(params.values())).device)), X)
     name, criterion = _criterion(loss, y)
     if coarse:
         f, criterion = _fitted(f, criterion)
     L = Loss(*by_rows(f, X), y, criterion) if whole else over_loader(f, data, criterion)
-    slope = _run_once(L, params, name)
+    value, slope = _run_once(L if whole else next(L.parts())[1], L, params, name, loss)
     said = [f"loss: {name}{', as it is, of all rows at once' if whole and loss else ''}"]
     said += ["module in training mode" if module.training else "module in evaluation mode"]
     said += [f"{dtype} measured as float32, as are the twins" for dtype in coarse]
-    return module, params, L, slope, x, "; ".join(said)
+    said += ["no ε-sharpness, which divides by 1 + L, as L is negative"] * (value < 0)
+    return module, params, L, slope, _symmetries(module, X, x), "; ".join(said)
 
 
-def _run_once(L, params: Params, name: str) -> float:
+def _run_once(part: Loss, L, params: Params, name: str, given) -> tuple[float, float]:
+    """Return L(θ) and ‖∇L‖₂; a module or a loss that does not run is refused as such."""
+    device = next(iter(params.values())).device
+    with _refused("a module that runs on X"):
+        outputs = without_graph(part.f, params, part.X.to(device))
+    sizes = " and ".join(str(tuple(t.shape)) for t in (*tree_leaves(outputs), part.y))
+    taken = f"{name}{'' if given else ', taken as no loss= was given'}"
+    with _refused("a loss of (outputs, y) that runs", f"; this was {taken}, of shapes {sizes}"):
+        slope, value = float(gradient(L, params).norm()), float(without_graph(L, params))
+    if abs(value) < float("inf"):
+        return value, slope
+    raise ValueError(f"audit needs a finite loss, got {value:g}: no curvature is defined there.")
+
+
+@contextmanager
+def _refused(need: str, more: str = "") -> Iterator[None]:
     try:
-        slope = float(gradient(L, params).norm())
-        loss_at("audit", L, params, "ε-sharpness divides by 1 + L")
-        return slope
+        yield
     except (RuntimeError, LookupError, TypeError, AttributeError) as error:
-        said = str(error).splitlines()[0].rstrip(".")
-        raise ValueError(
-            f"audit needs a loss that runs on the data, got: {said}; this was {name}, by itself "
-            "cross_entropy of outputs (n, classes) or squared_error."
-        ) from error
+        said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise ValueError(f"audit needs {need}, got: {said}{more}.") from error
+
+
+def _symmetries(module: nn.Module, X, x) -> Symmetries:
+    """Return the symmetries on x, or on two rows of X, or on more where two leave a layer out.
+
+    x may be a number of rows. What runs on all rows alone, as on a graph, is given all of them.
+    """
+    device = next(module.parameters()).device
+
+    def rows(n: int) -> Any:
+        return tree_map(lambda t: _wide(t[:n].to(device)), X)
+
+    if x is not None:
+        return find_symmetries(module, rows(x) if isinstance(x, int) else x)
+    with suppress(ValueError):
+        found = find_symmetries(module, rows(FEW))
+        return found if all(r.tried for r in found.refused) else find_symmetries(module, rows(MORE))
+    small = sum(t.numel() for t in tree_leaves(X)) <= SMALL
+    try:
+        return find_symmetries(module, rows(len(tree_leaves(X)[0]) if small else MORE))
+    except ValueError as error:
+        more = "this was on rows of X, and another input may be named with x="
+        raise ValueError(f"{str(error).rstrip('.')}; {more}.") from error
 
 
 def _fitted(f, criterion):
@@ -82,9 +119,12 @@ def _criterion(loss, y: Tensor):
 def answers(outputs: Tensor, y: Tensor) -> Tensor:
     """Return each answer: the class with the largest output, or the sign of a single output.
 
-    The classes lie along axis 1 where y has, as in torch's cross-entropy, the shape of the outputs
-    without this axis, or with 1 there; else along the last.
+    There are none where y holds no whole numbers, or has not the shape of the outputs without an
+    axis of classes, the first after the rows, as in torch's cross-entropy, or the last; or with it.
     """
     first, rest = outputs.shape[:1], outputs.shape[2:]
     axis = 1 if outputs.ndim > 1 and y.shape in (first + rest, (*first, 1, *rest)) else -1
+    whole = not y.is_floating_point() or bool((y == y.round()).all())
+    if not whole or (axis < 0 and y.shape not in (outputs.shape, outputs.shape[:-1])):
+        return outputs.new_zeros(0, dtype=torch.long)
     return outputs.argmax(axis) if outputs.ndim > 1 and outputs.shape[axis] > 1 else outputs > 0

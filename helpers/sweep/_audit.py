@@ -12,7 +12,7 @@ from helpers.measures._flatness import eps_sharpness
 from helpers.measures._invariant import fisher_rao_norm, scaled_spectral_norm
 from helpers.measures._workers import add_up, pieces
 from helpers.nets._losses import Loss
-from helpers.nets._params import Params, flatten
+from helpers.nets._params import Params, flatten, without_graph
 from helpers.sweep._asked import answers
 from helpers.sweep._sweep import curvature_sweep
 
@@ -62,11 +62,11 @@ def readings(loss: Loss, params: Params, radius: float, dice: torch.Generator, t
             break
     v, size = radius * top.vectors[:, 0], {name: p.abs() for name, p in params.items()}
     norms = (w * fisher_rao_norm(p.f, params, p.X) for w, p in pieces(loss))
-    found = {
-        "λ_max": float(top.values[0]),
-        "trace": float(trace),
-        "ε-sharpness": eps_sharpness(loss, params, radius, starts=[v, -v]).value,
-        "loss": float(loss(params)),
+    found = {"λ_max": float(top.values[0]), "trace": float(trace)}
+    if (value := float(without_graph(loss, params))) >= 0:
+        found["ε-sharpness"] = eps_sharpness(loss, params, radius, starts=[v, -v]).value
+    found |= {
+        "loss": value,
         "adaptive sharpness": scaled_spectral_norm(loss, params, size, tol=1e-3),
         "Fisher-Rao norm": float(add_up(sum(norms, v.new_zeros((), dtype=torch.float64)))),
     }
@@ -89,13 +89,12 @@ def orbit(loss: Loss, params: Params, knob: Symmetry, power: Params, sums, dice)
     return fields | _compared(loss, params, twins, knob), twins
 
 
-@torch.no_grad()
 def _compared(loss: Loss, params: Params, twins: dict[str, Params], knob) -> dict:
     """Return the largest change of an output, relative, and how many of the answers change."""
     far, size, counts, like = 0.0, 0.0, [0, 0], next(iter(params.values()))
     for _, part in pieces(loss):
         X, y = part.X.to(like.device), part.y.to(like.device)
-        outputs, others = part.f(params, X), [part.f(twin, X) for twin in twins.values()]
+        outputs, *others = [without_graph(part.f, p, X) for p in (params, *twins.values())]
         far = max(far, *(float((other - outputs).abs().max()) for other in others))
         size = max(size, float(outputs.abs().max()))
         here = answers(outputs, y)
