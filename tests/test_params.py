@@ -4,6 +4,9 @@ Oracle: numpy's own concatenation of the blocks, and torch's `parameters_to_vect
 nothing of these functions.
 """
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -130,3 +133,17 @@ def test_a_convolution_and_layers_that_do_not_follow_are_refused_in_one_sentence
 def test_parameters_without_names_are_refused_with_where_to_get_them(params):
     with pytest.raises(ValueError, match="dict of tensors, got .*functional.module. returns"):
         spectral_norm(lambda p: 0, params)
+
+
+FORWARD = """
+import warnings, torch
+warnings.simplefilter("error")
+from helpers import flatten
+print(torch.func.hessian(lambda t: t**3)(torch.ones(())))
+"""
+
+
+def test_torch_goes_forward_without_a_word_about_itself():
+    """Its script compiler warns once a process, in red below a reader's cell from 2.14 on."""
+    done = subprocess.run([sys.executable, "-c", FORWARD], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("tensor(6.)\n", "")

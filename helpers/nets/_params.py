@@ -6,12 +6,18 @@ dictionary and `theta` the vector; n_k is the size of block k and n their sum.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
+
+with warnings.catch_warnings(), suppress(ImportError):
+    warnings.simplefilter("ignore")  # torch about itself, when it first goes forward: not later
+    import torch._decomp.decompositions_for_jvp
 
 Params = dict[str, Tensor]  # a name, a block of weights
 LossFn = Callable[[Params], Tensor]  # L(params), a scalar; the data are frozen in
