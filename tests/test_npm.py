@@ -7,6 +7,7 @@ import base64
 import hashlib
 import io
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,20 @@ def test_a_package_is_fetched_once(tmp_path, registry):
         assert (folder / "dist" / "it.js").read_text() == "hello"
     assert asked == [("@some/thing", "1.2.3")]
     assert [path.name for path in tmp_path.iterdir()] == ["@some+thing-1.2.3"]
+
+
+def test_a_python_whose_tarfile_has_no_filters_unpacks_it_too(tmp_path, registry, monkeypatch):
+    """That of Debian 12 is 3.11.2; filters came with 3.11.4 and 3.10.12."""
+
+    def extractall(archive, path):  # as it was called then
+        for entry in archive:
+            (target := Path(path, entry.name)).parent.mkdir(parents=True)
+            target.write_bytes(archive.extractfile(entry).read())
+
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    monkeypatch.setattr(tarfile.TarFile, "extractall", extractall)
+    folder = npm.package("thing", "1.2.3", registry[0], home=tmp_path)
+    assert (folder / "dist" / "it.js").read_text() == "hello"
 
 
 def test_another_hash_is_refused_and_nothing_is_left(tmp_path, registry):
