@@ -301,6 +301,12 @@ def test_a_tree_that_differs_from_its_commit_says_so(tmp_path):
     assert state(tmp_path) == (commit, "differs from the commit")
 
 
+def test_without_git_the_book_is_not_under_version_control(tmp_path, monkeypatch):
+    """As unpacked from GitHub's *Download ZIP* on a computer that has no git."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert state(ROOT) == ("", "not under version control")
+
+
 # Pictures.
 
 

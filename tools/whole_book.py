@@ -1,5 +1,6 @@
 """The book as the editions see it: every page, every place, every cited work, and the commit."""
 
+import shutil
 import subprocess
 from dataclasses import dataclass
 
@@ -38,7 +39,8 @@ def state(root):
         done = subprocess.run(["git", "-C", root, *words], capture_output=True, text=True)
         return done.stdout.strip() if done.returncode == 0 else None
 
-    commit, changed = git("rev-parse", "HEAD"), git("status", "--porcelain")
+    commit = git("rev-parse", "HEAD") if shutil.which("git") else None
     if not commit:
         return "", "not under version control"
+    changed = git("status", "--porcelain")
     return commit, "differs from the commit" if changed else "as committed"
