@@ -299,6 +299,9 @@ def test_a_tree_that_differs_from_its_commit_says_so(tmp_path):
     assert re.fullmatch("[0-9a-f]{40}", commit) and tree == "as committed"
     (tmp_path / "a").write_text("2")
     assert state(tmp_path) == (commit, "differs from the commit")
+    # a copy in a course's repository is not at the course's commit
+    (tmp_path / "book").mkdir()
+    assert state(tmp_path / "book") == ("", "not under version control")
 
 
 def test_without_git_the_book_is_not_under_version_control(tmp_path, monkeypatch):

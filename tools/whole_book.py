@@ -33,13 +33,17 @@ def read_book(root=ROOT):
 
 
 def state(root):
-    """(the commit of HEAD or "", whether the tree is as committed)."""
+    """(the commit of HEAD or "", whether the tree is as committed).
+
+    A copy of the book inside another repository has no commit of its own.
+    """
 
     def git(*words):
         done = subprocess.run(["git", "-C", root, *words], capture_output=True, text=True)
         return done.stdout.strip() if done.returncode == 0 else None
 
-    commit = git("rev-parse", "HEAD") if shutil.which("git") else None
+    own = shutil.which("git") and git("rev-parse", "--show-prefix") == ""  # it is no folder of one
+    commit = git("rev-parse", "HEAD") if own else None
     if not commit:
         return "", "not under version control"
     changed = git("status", "--porcelain")
