@@ -6,6 +6,8 @@ sources; the reader's edition, which the instructor's must contain cell for cell
 
 import codecs
 import re
+import site
+import sys
 from types import SimpleNamespace
 
 import nbformat
@@ -222,6 +224,17 @@ def test_a_kit_without_network_says_that_it_needs_it_once(tmp_path, monkeypatch)
     done.stderr = "ERROR: No matching distribution found for otter-grader"
     with pytest.raises(Fault, match="^The kit's environment was not made: ERROR: No matching"):
         kit_environment.python()
+
+
+def test_the_kit_sees_the_book_in_a_folder_with_letters_of_any_kind(tmp_path, monkeypatch):
+    """A .pth file is read in the locale's encoding up to Python 3.12: cp1252 on many a Windows."""
+    book = tmp_path / "Bücher von Éva – 山"
+    book.mkdir()
+    monkeypatch.setattr(kit_environment, "ROOT", book)
+    (tmp_path / "book.pth").write_text(kit_environment.sight(), encoding="cp1252")
+    monkeypatch.setattr(sys, "path", [])
+    site.addsitedir(str(tmp_path))
+    assert sys.path[-1] == str(book)
 
 
 def test_marks_come_as_a_table_and_a_word_for_each(tmp_path, monkeypatch, capsys):

@@ -19,9 +19,17 @@ READY = HOME / ".ready"
 NAMES = ROOT / "requirements-kit.txt"
 
 
+def sight():
+    """The line of a .pth file that lets another Python see this one's packages, and the book.
+
+    In ASCII: up to 3.12 such a file is read in the locale's encoding, from 3.13 on in UTF-8.
+    """
+    return f"import sys; sys.path += {[*site.getsitepackages(), str(ROOT)]!a}\n"
+
+
 def stamp():
     """A hash of what the environment depends on."""
-    parts = (NAMES.read_text(encoding="utf-8"), sys.version, sys.prefix, str(ROOT))
+    parts = (NAMES.read_text(encoding="utf-8"), sys.version, sys.prefix, sight())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -34,9 +42,7 @@ def python():
     if not is_ready():
         HOME.parent.mkdir(exist_ok=True)
         _call(sys.executable, "-m", "venv", "--clear", HOME)
-        (packages := _packages()).joinpath("book.pth").write_text(
-            "\n".join([*site.getsitepackages(), str(ROOT)]), encoding="utf-8"
-        )
+        (packages := _packages()).joinpath("book.pth").write_text(sight(), encoding="ascii")
         _call(PYTHON, "-m", "pip", "install", "-q", "--no-input", "-r", NAMES)
         assert packages.joinpath("otter").exists(), "pip put otter elsewhere"
         READY.write_text(stamp(), encoding="utf-8")
