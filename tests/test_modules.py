@@ -15,8 +15,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 from torch.nn.utils import weight_norm as old_weight_norm
+from torch.overrides import TorchFunctionMode
 
 from helpers import (
+    accuracy,
     cross_entropy,
     dense_hessian,
     fisher_rao_norm,
@@ -33,6 +35,7 @@ from helpers import (
     unflatten,
 )
 from helpers.nets._called import tensors
+from helpers.sweep._audit import readings
 
 
 def differences(loss, params, along=None, h=1e-4):
@@ -533,3 +536,54 @@ def test_a_twin_of_a_convolutional_net_gives_its_outputs_on_every_device(device)
     twin = random_twin(module, X[:2], size=3.0, generator=torch.Generator().manual_seed(0))
     before, after = f(params, X), f(twin, X)
     assert float((after - before).abs().max()) < 1e-5 * float(before.abs().max())
+
+
+class Single(torch.Tensor):
+    """A tensor on the CPU that stands for one on Apple's MPS: it refuses float64 as that does."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        name, target = getattr(func, "__name__", ""), args[1] if len(args) > 1 else None
+        leaves = str(target) == "cpu" or type(target) is torch.Tensor
+        if name == "cpu" or (name == "to" and leaves):
+            return plainly(func, *args, **(kwargs or {})).as_subclass(torch.Tensor)
+        out = super().__torch_function__(func, types, args, kwargs)
+        if any(isinstance(t, cls) and t.dtype == torch.float64 for t in tensors(out)):
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype as it has none.")
+        return out
+
+
+def plainly(func, *args, **kwargs):
+    with torch._C.DisableTorchFunctionSubclass():
+        return func(*args, **kwargs)
+
+
+class DrawnThere(TorchFunctionMode):
+    """While it lasts, what is made anew lies on that device, as by a generator of its own."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        drawn = func in (torch.rand, torch.empty) and "device" in kwargs
+        return out.as_subclass(Single).clone() if drawn else out  # the copy asks for its precision
+
+
+def test_a_device_without_float64_gives_what_float32_gives_elsewhere():
+    torch.manual_seed(0)
+    module, X = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2)), torch.randn(10, 2)
+    there, y = copy.deepcopy(module), torch.randint(0, 2, (10,))
+    for layer in (there[0], there[2]):
+        for name, p in list(layer.named_parameters()):
+            setattr(layer, name, nn.Parameter(p.detach().as_subclass(Single)))
+    found = []
+    for net, *data in ((module, X, y), (there, X.as_subclass(Single), y.as_subclass(Single))):
+        (f, params), dice = functional(net), torch.Generator().manual_seed(0)
+        made, own = cross_entropy(f, *data), lambda p: f(p, data[0]).square().mean()  # noqa: B023
+        numbers = [spectral_norm(made, params), spectral_norm(own, params)]
+        numbers += [accuracy(f, params, *data), *readings(made, params, 0.1, dice, 1.0)[0].values()]
+        found.append(numbers)
+    assert found[1] == pytest.approx(found[0], rel=1e-3)
+    assert type(params["0.weight"]) is Single
+    with DrawnThere():
+        keskar_sharpness(made, params, 1e-3, starts=2, generator=dice)
+        twin = random_twin(there, data[0], size=1.0, generator=dice)
+    assert torch.allclose(f(twin, data[0]), f(params, data[0]), atol=1e-5)

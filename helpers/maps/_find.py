@@ -167,7 +167,7 @@ def random_twin(module: nn.Module, x=None, *, size: float, generator: torch.Gene
     symmetries, amounts = find_symmetries(module, x), {}
     for symmetry in symmetries.found:
         draw = torch.rand(symmetry.units, generator=generator, device=generator.device)
-        amounts[symmetry] = (size * (2 * draw.double() - 1)).exp()
+        amounts[symmetry] = (size * (2 * draw.cpu().double() - 1)).exp()
     return _applied(symmetries, amounts)
 
 
@@ -187,7 +187,8 @@ def _applied(symmetries: Symmetries, amounts) -> Params:
 
 def _checked(amount, units: int, up) -> Tensor:
     with suppress(TypeError, ValueError, RuntimeError):  # what is no number
-        c = torch.as_tensor(amount, dtype=torch.float64).detach().cpu()
+        c = amount.cpu() if isinstance(amount, Tensor) else amount
+        c = torch.as_tensor(c, dtype=torch.float64).detach()
         if c.shape in ((), (units,)) and bool((torch.isfinite(c) & (c > 0)).all()):
             return c
         amount = c.tolist()

@@ -16,7 +16,7 @@ from torch.autograd.graph import Node
 
 from helpers.measures._graph import flat, kept_gradient, kept_product
 from helpers.nets._losses import Loss
-from helpers.nets._params import LossFn, Net, Params, flatten, perturb
+from helpers.nets._params import LossFn, Net, Params, finest, flatten, perturb
 
 ROWS = 4  # examples that a derivative is tried on
 HALVINGS, ENOUGH = 16, 0.1  # of θ, until a step as long as θ changes L that much by bending
@@ -81,7 +81,7 @@ def _exact(loss: LossFn, params: Params) -> tuple[LossFn, Params]:
     """Return the loss on a few examples near θ in float64, as far as it can be had like that."""
     near = _near(params)
     for L in _fewer(loss):
-        for p in ({name: block.double() for name, block in near.items()}, near):
+        for p in ({name: finest(block) for name, block in near.items()}, near):
             try:
                 if bool(L(p).isfinite()):
                     return L, _where_it_bends(L, p)
@@ -93,7 +93,7 @@ def _exact(loss: LossFn, params: Params) -> tuple[LossFn, Params]:
 def _fewer(loss: LossFn) -> Iterator[LossFn]:
     """Yield the loss on a few examples in float64, on all of them so, and as it is."""
     if isinstance(loss, Loss):
-        X, y = (t.double() if t.is_floating_point() else t for t in (loss.X, loss.y))
+        X, y = (finest(t) if t.is_floating_point() else t for t in (loss.X, loss.y))
         yield replace(loss, X=X[:ROWS], y=y[:ROWS])
         yield replace(loss, X=X, y=y)
     yield loss
@@ -130,7 +130,7 @@ def _directions(params: Params, seed: int) -> Params:
     """Return a random direction that moves each block in proportion to its own size."""
     generator, v = torch.Generator().manual_seed(seed), {}
     for name, block in params.items():
-        size = block.detach().double().square().mean().sqrt().to(block)
+        size = finest(block.detach()).square().mean().sqrt().to(block)
         noise = torch.randn(block.shape, generator=generator).to(block)
         v[name] = noise * torch.where(size > 0, size, torch.ones_like(size))
     return v

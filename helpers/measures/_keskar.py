@@ -18,6 +18,7 @@ from helpers.nets._params import (
     LossFn,
     Params,
     detached,
+    finest,
     flatten,
     loss_at,
     perturb,
@@ -127,7 +128,8 @@ def _points(starts: int | list[Tensor], half: np.ndarray, generator) -> list[np.
     """Return where the searches begin, in units of the box."""
     if isinstance(starts, int):
         size = (starts, len(half))
-        U = torch.rand(size, generator=generator, dtype=torch.float64, device=generator.device)
+        like = finest(torch.empty(0, device=generator.device))
+        U = torch.rand(size, generator=generator, dtype=like.dtype, device=like.device)
         starts = list(half * (2 * U.cpu().numpy() - 1))
     points = [torch.as_tensor(z).detach().cpu().double().numpy() for z in starts]
     if not points or any(z.shape != half.shape for z in points):

@@ -117,7 +117,7 @@ def accuracy(f: Net, params: Params, X: Tensor, y: Tensor) -> float:
             f"accuracy needs one class number for each prediction, got {tuple(y.shape)} for "
             f"{tuple(found.shape)}: broadcasting would compare every pair."
         )
-    return float((found == y).double().mean())
+    return float((found == y).cpu().double().mean())
 
 
 def checked_data(who: str, *data: Any) -> tuple[Any, Tensor]:

@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from helpers.nets._called import called, tensors
-from helpers.nets._params import Net, Params, as_ordinary, without_graph
+from helpers.nets._params import Net, Params, as_ordinary, finest, without_graph
 
 
 def functional(module: nn.Module) -> tuple[Net, Params]:
@@ -132,7 +132,7 @@ def _same(a: Any, b: Any, rounding: float) -> bool:
     a, b = tensors(a), tensors(b)
     if [t.shape for t in a] != [t.shape for t in b]:
         return False
-    pairs = [(s.detach().double(), t.detach().double()) for s, t in zip(a, b)]
+    pairs = [(finest(s.detach()), finest(t.detach())) for s, t in zip(a, b)]
     scale = [float(t.abs().nan_to_num().max()) if t.numel() else 0.0 for _, t in pairs]
     return all(
         torch.allclose(s, t, rtol=0, atol=rounding * size, equal_nan=True)

@@ -138,6 +138,14 @@ def as_ordinary(t: Tensor) -> Tensor:
         return t.clone() if t.is_inference() else t
 
 
+def finest(t: Tensor) -> Tensor:
+    """Return t in float64, or in float32 where its device has no more, as Apple's MPS."""
+    try:
+        return t.double()
+    except TypeError:
+        return t.float()
+
+
 def seeded(generator: torch.Generator | None, like: Tensor) -> torch.Generator:
     """Return the generator given, or a new one with seed 0 where the tensor `like` lies."""
     return generator or torch.Generator(like.device).manual_seed(0)

@@ -12,7 +12,7 @@ from helpers.measures._flatness import eps_sharpness
 from helpers.measures._invariant import fisher_rao_norm, scaled_spectral_norm
 from helpers.measures._workers import add_up, pieces
 from helpers.nets._losses import Loss
-from helpers.nets._params import Params, flatten, without_graph
+from helpers.nets._params import Params, finest, flatten, without_graph
 from helpers.sweep._asked import answers
 from helpers.sweep._sweep import curvature_sweep
 
@@ -68,7 +68,7 @@ def readings(loss: Loss, params: Params, radius: float, dice: torch.Generator, t
     found |= {
         "loss": value,
         "adaptive sharpness": scaled_spectral_norm(loss, params, size, tol=1e-3),
-        "Fisher-Rao norm": float(add_up(sum(norms, v.new_zeros((), dtype=torch.float64)))),
+        "Fisher-Rao norm": float(add_up(sum(norms, finest(v.new_zeros(()))))),
     }
     return found, top
 
