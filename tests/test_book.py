@@ -181,6 +181,22 @@ def test_who_asks_for_no_index_of_his_own_gets_torch_without_cuda(monkeypatch):
     assert environment.handed_on({"cert": "/a.pem"})["UV_TORCH_BACKEND"] == "auto"
 
 
+def test_a_home_that_cannot_be_written_to_costs_uv_its_cache_and_nothing_else(monkeypatch):
+    said = "error: Failed to initialize cache at `/.cache/uv`: Permission denied (os error 13)"
+    asked = []
+
+    def follow(command, _):
+        asked.append(command)
+        return (0, []) if "--no-cache" in command else (2, [said])
+
+    monkeypatch.setattr(console, "follow", follow)
+    assert environment.uv("requirements.txt", {}) == 0
+    assert asked[1] == [*asked[0], "--no-cache"]
+    said = "error: No solution found"  # another fault is not tried twice
+    assert environment.uv("requirements.txt", {}) == 2
+    assert len(asked) == 3
+
+
 def test_the_shells_settings_of_pip_win_over_its_files(monkeypatch, tmp_path):
     (tmp_path / "pip.conf").write_text(
         "[global]\nfind-links = /file\n[install]\nextra-index-url = file:///a\n    file:///b\n"

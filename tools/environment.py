@@ -163,7 +163,11 @@ def pip(*arguments):
 
 def uv(name, settings):
     command = [PYTHON, *UV_INSTALL, "--compile-bytecode", "-r", name]  # bytecode as pip leaves it
-    return console.follow(command, variables(VIRTUAL_ENV=str(HOME), **settings))[0]
+    given = variables(VIRTUAL_ENV=str(HOME), **settings)
+    status, said = console.follow(command, given)
+    if status and "initialize cache" in "\n".join(said):  # in a home that cannot be written to
+        status, _ = console.follow([*command, "--no-cache"], given)
+    return status
 
 
 def pip_settings():
