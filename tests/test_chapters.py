@@ -29,6 +29,19 @@ def test_toc_and_folder_agree():
     assert not faults, "\n".join(faults)
 
 
+def test_no_label_is_given_twice():
+    labels = [
+        (label, path.relative_to(ROOT).as_posix())
+        for path in PAGES
+        for label in re.findall(r"^:label: *(\S+)", pages.read(path).text(), re.M)
+    ]
+    where = {}
+    for label, name in labels:
+        where.setdefault(label, []).append(name)
+    twice = [f"{label} stands in {' and '.join(at)}." for label, at in where.items() if at[1:]]
+    assert not twice, "\n".join(twice)
+
+
 def test_a_stray_a_missing_and_a_double_page_are_named():
     named, found = ["book/a", "book/b"], ["book/a.md", "book/a.ipynb", "book/c.ipynb"]
     assert list(contract.strays(named, found)) == [
@@ -225,6 +238,10 @@ FAULTS = {
     "many threads": (swap(IMPORTS, "from helpers", "import torch\nfrom helpers"), "'one-thread'"),
     "dtype": (plant(SHOWN, "torch.set_default_dtype(f)"), "cell 8 changes a global setting"),
     "no alt": (swap(FIGURE, ', alt="a"', ""), "explore needs alt="),
+    "no handle": (
+        swap(FIGURE, 'alt="a"', 'alt="a", alpha=log_knob(0.1, 10)'),
+        "cell 4: slider alpha needs drag=, or why= there is none",
+    ),
     "hidden knobs": (swap(FIGURE, 'alt="a"', 'alt="a", **k'), "hides its knobs behind **"),
     "much drawing": (swap(FIGURE, "figs = []", "figs = []\n" * 45), "cell 4 draws in 54 lines"),
     "measures": (swap(FIGURE, "figs = []", "def f():\n    pass"), "cell 4 defines f beside draw"),

@@ -11,25 +11,14 @@ import nbformat
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from nbformat.v4 import new_code_cell, new_notebook
 
 from helpers import TWIN_MARK, choice, label, log_knob, mark, panels
 from helpers.live._host_site import fragment
 from helpers.live._record import record
-from tools import grammar, pages, shown
+from tools import grammar, look, pages, shown
 
 PAGES = [path for path in pages.sources() if path.suffix == ".ipynb"]
-
-
-def reasons():
-    """The names of the figures whose authors say why a rule does not hold for them."""
-    found = set()
-    for path in PAGES:
-        for _, cell in pages.read(path).code():
-            for call in pages.calls(cell.source, {"explore"}):
-                given = {keyword.arg: keyword.value for keyword in call.keywords}
-                if ast.unparse(given.get("why", ast.Constant(None))) != "None":
-                    found.add(ast.literal_eval(given["name"]))
-    return found
 
 
 @pytest.mark.site
@@ -37,7 +26,7 @@ def reasons():
 def test_every_figure_keeps_the_grammar(site, path):
     name = path.relative_to(pages.ROOT).with_suffix("").as_posix()
     html = (site / f"{name}.html").read_text(encoding="utf-8")
-    figures = list(shown.figures(html, path.stem, reasons()))
+    figures = list(shown.figures(html, path.stem, shown.reasons([path])))
     assert figures or path.stem == "before_you_start"
     assert [fault for figure in figures for fault in grammar.faults(figure)] == []
 
@@ -228,3 +217,23 @@ def test_many_numbers_along_an_axis_are_named():
 def test_an_author_may_say_why(plant):
     assert grammar.faults(plant(good())) != []
     assert [f for f in grammar.faults(plant(good(why=True))) if "handle at" not in f] == []
+
+
+WITHOUT_A_HANDLE = """
+from helpers import explore, log_knob, panels
+figs, (ax,) = panels(1)
+(dot,) = ax.plot([1], [1])
+def draw(alpha): dot.set_data([alpha], [1 / alpha])
+knob = log_knob(0.1, 10, start=3, per_decade=4, label="rescale by α")
+explore(draw, fig=figs, name="walk", caption="A walk.", alt="A point.", alpha=knob)
+"""
+
+
+def test_one_notebook_is_looked_at_without_the_rest_of_the_book(tmp_path, monkeypatch, capsys):
+    notebook = new_notebook(cells=[new_code_cell(WITHOUT_A_HANDLE)])
+    nbformat.write(notebook, tmp_path / "walk.ipynb")
+    monkeypatch.setattr(shown.pages, "read", lambda path: pages.Page(path.name, notebook.cells))
+    assert look.main(tmp_path / "walk.ipynb")
+    assert "walk#walk has a slider and no handle: drag=, or why= there is none." in (
+        capsys.readouterr().out
+    )

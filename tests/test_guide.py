@@ -140,10 +140,15 @@ def test_no_meeting_talks_of_a_homework_before_it_is_due():
 def test_the_guide_knows_what_marks_which_homework():
     plan = course.read()
     by_hand = [hw.name for hw in plan.homeworks if not hw.by("otter")]
-    assert f"so {', '.join(by_hand[:-1])} and {by_hand[-1]} are marked by hand alone" in SOURCE
     points = sum(hw.points for hw in plan.homeworks)
     otters = sum(task.points for hw in plan.homeworks for task in hw.by("otter"))
-    assert f"Of the {points} points for homework, {otters} are given by otter" in SOURCE
+    rest = plan.points - points
+    for said in (
+        f"so {', '.join(by_hand[:-1])} and {by_hand[-1]} are marked by hand alone",
+        f"Of the {points} points for homework, {otters} are given by otter",
+        f"gives {plan.points}: {points} for homework, exercise by exercise, and {rest} for",
+    ):
+        assert said in SOURCE, f"book/teach/guide.md needs the words {said!r}: course.yml says so."
     for name in ("kit", "kit-grader", "kit-bank", "grade"):
         assert name in commands.COMMANDS and f"`make {name}" in guide.for_class(SOURCE)
 

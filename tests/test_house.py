@@ -27,7 +27,7 @@ PYTHON = [
     for folder in ("helpers", "tests", "benchmarks", "tools")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
-MOST_LINES, MOST_BODY, MOST_IN_ALL = 200, 20, 7900
+MOST_LINES, MOST_BODY, MOST_IN_ALL = 200, 20, 8200
 
 
 def place(path):
@@ -136,13 +136,17 @@ def long_bodies(source):
 
 def test_the_helpers_stay_small():
     lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES)
-    assert lines <= MOST_IN_ALL
+    assert lines <= MOST_IN_ALL, (
+        f"helpers/ needs at most {MOST_IN_ALL} lines, got {lines}: shorten, or raise MOST_IN_ALL "
+        "here and in CONTRIBUTING.md (Short) with the reason."
+    )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=place)
 def test_modules_and_bodies_are_short(path):
     source = path.read_text(encoding="utf-8")
-    assert len(source.splitlines()) <= MOST_LINES
+    lines = len(source.splitlines())
+    assert lines <= MOST_LINES, f"{place(path)} needs at most {MOST_LINES} lines, got {lines}."
     assert not list(long_bodies(source))
 
 

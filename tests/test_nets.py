@@ -167,7 +167,13 @@ def test_impossible_widths_are_refused(widths):
         init_net(widths, generator=torch.Generator().manual_seed(0))
 
 
+HOMOGENEOUS = {"relu", "leaky_relu", "abs", "linear"}
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_four_activations_pass_a_factor_on(name):
-    passes = name in {"relu", "leaky_relu", "abs", "linear"}
-    assert is_positively_homogeneous(ACTIVATIONS[name]) == passes
+def test_an_activation_has_its_slope_and_passes_a_factor_on_as_listed(name):
+    phi = ACTIVATIONS[name]
+    z = torch.linspace(-5, 5, 100, dtype=torch.float64, requires_grad=True)  # no kink on it
+    assert bool(phi(z).isfinite().all()) and torch.autograd.gradcheck(phi, z)
+    said = f"{name} needs to stand in HOMOGENEOUS if phi(alpha z) = alpha phi(z), and only then."
+    assert is_positively_homogeneous(phi) == (name in HOMOGENEOUS), said

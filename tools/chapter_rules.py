@@ -7,6 +7,7 @@ import ast
 import re
 import statistics
 
+from tools.exercise_index import TITLE
 from tools.pages import EXERCISE, calls, is_shown, parse, solutions, starters, tags
 
 SECTIONS = ("Predict", "The claim", "Why it is true", "Break it", "Exercises", "Take away")
@@ -135,6 +136,9 @@ def exercises(page):
     for label, cells in solved.items():
         if ":class: dropdown" not in page.cells[cells[0] - 1].source:
             yield f"{page.name} needs :class: dropdown on the solution of {label}."
+    for title, label in EXERCISE.findall(page.text()):
+        if not TITLE.fullmatch(title.strip()):
+            yield (f"{page.name}: {label} needs a title as 'Core, 5 minutes: name', got {title!r}.")
     begun = {label: (at, cell) for label, at, cell in starters(page)}
     for label in asked:
         if label not in begun:

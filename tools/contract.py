@@ -140,12 +140,18 @@ def no_raw_interact(page):
             yield f"{page.where(at)} changes a global setting: the next page would not know."
 
 
+KNOB = re.compile(r"^\w+_knob\b")
+
+
 def figures_have_words(page):
     for at, cell in page.code():
         for call in calls(cell.source, {"explore", "still"}):
             given = {keyword.arg for keyword in call.keywords}
             for word in sorted({"name", "caption", "alt"} - given):
                 yield f"{page.where(at)}: {call.func.id} needs {word}=, got none."
+            sliders = [k.arg for k in call.keywords if KNOB.search(ast.unparse(k.value))]
+            if sliders and not given & {"drag", "why"}:
+                yield f"{page.where(at)}: slider {sliders[0]} needs drag=, or why= there is none."
             if None in given:
                 yield f"{page.where(at)} hides its knobs behind **: links to positions name them."
 

@@ -1,5 +1,6 @@
 """A live figure as the site ships it, read back from its page."""
 
+import ast
 import itertools
 import json
 import re
@@ -7,6 +8,8 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
 from bs4 import BeautifulSoup
+
+from tools import pages
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,18 @@ class Figure:
             for _, change in self.panels
             for _, _, column in change["slots"]
         )
+
+
+def reasons(paths):
+    """The names of the figures of these notebooks that say why a rule does not hold for them."""
+    found = set()
+    for path in paths:
+        for _, cell in pages.read(path).code():
+            for call in pages.calls(cell.source, {"explore"}):
+                given = {keyword.arg: keyword.value for keyword in call.keywords}
+                if ast.unparse(given.get("why", ast.Constant(None))) != "None":
+                    found.add(ast.literal_eval(given["name"]))
+    return found
 
 
 def figures(html, page, reasons=frozenset()):

@@ -74,9 +74,8 @@ def volume_flatness(
     cell = float(((high - low) / points).prod() * (D @ D.T).det().sqrt())
     rim = inside & ~ndimage.binary_erosion(inside, border_value=1)
     cut = any(inside.take(k, axis).any() for axis in range(len(D)) for k in (0, -1))
-    return Volume(
-        inside.sum() * cell, rim.sum() * cell, cut, inside, [axis.numpy() for axis in axes]
-    )
+    axes = [axis.numpy() for axis in axes]
+    return Volume(inside.sum() * cell, rim.sum() * cell, cut, inside, axes)
 
 
 def visible_volume(
@@ -106,8 +105,7 @@ def visible_volume(
             "rays have a length and a spread."
         )
     theta = flatten(params)
-    n = len(theta)
-    generator = seeded(generator, theta)
+    n, generator = len(theta), seeded(generator, theta)
     U = torch.randn(samples, n, generator=generator, device=generator.device).to(theta)
     U = U / U.norm(dim=1, keepdim=True)
     R = without_graph(_first_crossing, loss, params, U, eps_height, radius, scan)
@@ -152,8 +150,7 @@ def _first_crossing(loss, params, U, eps_height, radius, scan) -> Tensor:
         open_ = open_ & ~hit
         low = torch.where(open_, t, low)
     for _ in range(40):
-        middle = (low + high) / 2
-        outside = above(middle)
+        outside = above(middle := (low + high) / 2)
         low, high = torch.where(outside, low, middle), torch.where(outside, middle, high)
     return low
 

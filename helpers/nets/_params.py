@@ -158,7 +158,7 @@ def positive(who: str, name: str, value: float, why: str) -> None:
 
 
 def without_graph(run: Callable, *args: Any) -> Any:
-    """Return run(*args) without its graph, though it may need one inside, as for ∂f/∂x."""
+    """Return what `run` gives, without its graph, though it may need one inside, as for ∂f/∂x."""
     try:
         with torch.no_grad():
             return run(*args)
