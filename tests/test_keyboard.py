@@ -59,7 +59,7 @@ def test_each_stop_of_the_tab_key_is_seen_and_has_a_ring(open_page, page, screen
 
 SPOILT = {
     "map": ".bd-toc-nav .visible { visibility: visible !important }",
-    "teach/before_you_start": ".btn:focus-visible { outline: none !important }",
+    "teach/before_you_start": "body .btn:focus-visible { outline: none !important }",
     CHAPTER: ".live-bar { position: sticky !important; bottom: 0.5rem !important }",
 }
 
