@@ -373,7 +373,8 @@ def test_a_guess_comes_before_its_panel(visit, option, verdict):
 
 def test_the_description_does_not_tell_before_the_guess(visit):
     tab = visit()
-    assert "right" not in tab.locator("#walk .live-panels").get_attribute("aria-label")
+    spoken = tab.locator("#walk .live-panels").get_attribute("aria-label")
+    assert spoken == "A point walks. A point walks. One panel waits for your guess."
     tab.locator("#walk input[type=range]").press("ArrowRight")
     tab.wait_for_timeout(900)
     assert tab.locator("#walk .live-voice").text_content() == ""
@@ -496,8 +497,64 @@ def test_by_keyboard_the_figure_is_two_keys_away(visit):
     tab.keyboard.press("Tab")
     assert tab.evaluate("document.activeElement.textContent") == "Skip to the figure"
     tab.keyboard.press("Enter")
-    assert tab.evaluate("document.activeElement.id") == "walk-alpha"
+    assert tab.evaluate("document.activeElement.textContent") == "Left"  # the guess comes first
     assert 0 <= tab.locator("#walk").bounding_box()["y"] < 200
+    tab.keyboard.press("Enter")
+    tab.locator(".live-skip").press("Enter")
+    assert tab.evaluate("document.activeElement.id") == "walk-alpha"
+
+
+@pytest.mark.parametrize(
+    ("entry", "focus"),
+    [
+        ("Link to this position", "More"),
+        ("Picture (SVG)", "More"),
+        ("Numbers (CSV)", "More"),
+        ("The lines that made it", ""),
+    ],
+)
+def test_an_entry_of_the_menu_keeps_the_focus_and_says_what_it_did(visit, entry, focus):
+    tab = visit()
+    tab.locator("#walk .live-more").press("Enter")
+    tab.locator("#walk .live-entries button", has_text=entry).press("Enter")
+    at = "document.activeElement"
+    if focus:
+        assert tab.evaluate(f"{at}.ariaLabel") == focus
+        tab.wait_for_function("document.querySelector('#walk .live-voice').textContent")
+    else:
+        assert tab.evaluate(f"{at}.closest('.cell') && !{at}.closest('figure')")
+        assert "np.geomspace" not in tab.evaluate(f"{at}.textContent")  # the figure's own lines
+
+
+LISTEN = """addEventListener("DOMContentLoaded", () => {
+  window.heard = [];
+  for (const voice of document.querySelectorAll(".live-voice"))
+    new MutationObserver(() => heard.push(voice.textContent)).observe(voice, { childList: true });
+});"""
+
+
+def test_a_page_that_comes_back_says_nothing(visit):
+    tab = visit()
+    tab.locator("#pair input[type=range]").press("ArrowRight")
+    tab.wait_for_function("Object.values(history.state?.live ?? {}).length")
+    tab.context.add_init_script(LISTEN)
+    tab.reload()
+    tab.wait_for_timeout(900)
+    assert position(tab, "pair") != data_of(tab, "pair")["knobs"][0]["start"]
+    assert tab.evaluate("heard") == []
+    tab.locator("#pair input[type=range]").press("ArrowRight")
+    tab.wait_for_function("heard.length === 1")
+
+
+def test_the_button_that_plays_says_pause_while_it_does(visit):
+    tab = visit()
+    play = tab.locator("#walk .live-play")
+    names = "b => [b.ariaLabel, b.title]"
+    assert play.evaluate(names) == ["Play", "Play"]
+    play.click()
+    assert play.evaluate(names) == ["Pause", "Pause"]
+    play.click()
+    assert play.evaluate(names) == ["Play", "Play"]
 
 
 # ---- sizes ---------------------------------------------------------------------------------------

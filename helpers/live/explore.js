@@ -175,8 +175,7 @@
     const { at, values } = figure.knobs[first];
     const path = [...values.keys()];
     const steps = [...path.slice(at + 1), ...path.slice(0, -1).reverse(), ...path.slice(1, at + 1)];
-    figure.play.classList.add("live-playing");
-    figure.play.setAttribute("aria-label", "Pause");
+    name(figure.play, "Pause");
     figure.timer = setInterval(() => {
       if (!steps.length) return stop(figure);
       const next = steps.shift();
@@ -187,8 +186,13 @@
   function stop(figure) {
     clearInterval(figure.timer);
     figure.timer = null;
-    figure.play?.classList.remove("live-playing");
-    figure.play?.setAttribute("aria-label", "Play");
+    if (figure.play) name(figure.play, "Play");
+  }
+
+  // The button that plays and pauses: its picture, its name and the hint of a pointer.
+  function name(button, label) {
+    button.classList.toggle("live-playing", label === "Pause");
+    for (const key of ["aria-label", "title"]) button.setAttribute(key, label);
   }
 
   // ---- addresses: #needle:alpha=2.5&layer=theta1 ----------------------------------------------
@@ -275,6 +279,7 @@
       if (figure?.knobs.length !== at.length) continue; // the page has changed since
       stop(figure);
       turn(figure, at);
+      clearTimeout(figure.speaking); // it stands as the reader left it: nothing is new
     }
     hold(() => window.scrollTo({ top: scroll, behavior: "instant" }));
   }

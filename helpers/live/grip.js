@@ -134,6 +134,16 @@
     } catch { /* nothing is kept */ }
   }
 
+  // The panels that everyone sees, by their titles, which are bold, and that one is covered.
+  function openTitles({ pictures, data: { guess } }) {
+    const seen = (part) => part.getAttribute?.("display") !== "none"; // else the same as a formula
+    const titles = pictures.filter((_, i) => i !== guess.panel)
+      .map((svg) => svg.querySelector("text[style*='font-weight: 700']")?.childNodes ?? [])
+      .map((parts) => [...parts].filter(seen).map((part) => part.textContent).join("").trim());
+    return [...titles.filter(Boolean).map((title) => title.replace(/[^.?!]$/, "$&.")),
+      "One panel waits for your guess."].join(" ");
+  }
+
   function addGuess(figure, { make, show }) {
     const { root, data: { guess } } = figure;
     if (!guess) return;
@@ -154,7 +164,7 @@
       root.classList.toggle("live-waits", covered);
       // What is inside an image is silent, and its description would tell the answer.
       panels.setAttribute("role", covered ? "group" : "img");
-      panels.setAttribute("aria-label", covered ? "One panel waits for your guess" : alt);
+      panels.setAttribute("aria-label", covered ? openTitles(figure) : alt);
       if (!covered) veil.remove();
       show(figure);
     };

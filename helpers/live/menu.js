@@ -71,11 +71,14 @@
       const href = URL.createObjectURL(new Blob([await content], { type: kind }));
       make("a", { href, download: `${root.id}.${kind.match(/\w+$/)[0].replace("xml", "svg")}` }).click();
       setTimeout(() => URL.revokeObjectURL(href), DONE_MS);
+      speak(figure, "Saved.");
     };
     const lines = linesOf(root);
     const showLines = () => {
       lines.open = true; // if it is a fold
       lines.scrollIntoView({ block: "start" });
+      const first = lines.querySelector("summary") ?? Object.assign(lines, { tabIndex: -1 });
+      first.focus({ preventScroll: true });
     };
     const issues = document.querySelector("a.btn-source-issues-button")?.href;
     const report = () => {
@@ -95,10 +98,11 @@
       ...(lines ? [["The lines that made it", showLines]] : []),
       ...(issues ? [["Report a fault", report]] : []),
     ];
+    const choose = (act) => { menu.open = false; menu.firstChild.focus({ preventScroll: true }); act(); };
     const menu = make("details", { class: "live-menu" },
       make("summary", { class: "live-button live-more", "aria-label": "More", title: "More" }),
       make("div", { class: "live-entries" }, ...entries.map(([text, act]) => make("button",
-        { type: "button", onclick: () => { menu.open = false; act(); } }, text))));
+        { type: "button", onclick: () => choose(act) }, text))));
     menu.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !menu.open) return;
       menu.open = false;
@@ -114,7 +118,8 @@
     links.prepend(make("a", { href: `#${root.id}`, class: "live-skip", onclick: (event) => {
       event.preventDefault();
       root.scrollIntoView({ block: "start", behavior: "instant" });
-      bar.querySelector("input, select").focus({ preventScroll: true });
+      const first = root.querySelector(".live-option") ?? bar.querySelector("input, select");
+      first.focus({ preventScroll: true });
     } }, "Skip to the figure"));
   }
 
