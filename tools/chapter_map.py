@@ -104,7 +104,8 @@ def _box(one, spot, page):
         for k, line in enumerate(words)
     )
     return (
-        f'<a href="{href}"><rect x="{x}" y="{y}" width="{WIDE}" height="{HIGH}" rx="7" '
+        f'<a href="{href}" aria-label="{html.escape(one.short)}">'
+        f'<rect x="{x}" y="{y}" width="{WIDE}" height="{HIGH}" rx="7" '
         f'fill="var(--wash)" stroke="var(--{_colour(one.name)})" stroke-width="2"/>'
         f'<text text-anchor="middle">{text}</text></a>'
     )
