@@ -20,6 +20,34 @@
 
   const more = (count) => (count === 1 ? " One more is right." : ` ${count} more are right.`);
 
+  // A description is flat text, where a formula would lose its exponents: 10² as "10 2".
+  const SPOKEN = {
+    msup: ([base, raised]) => (/^\p{L}+$|\d/u.test(raised) ? `${base} to the power ${raised}` : base + raised),
+    msubsup: ([base, index, raised]) => SPOKEN.msup([`${base} ${index}`, raised]),
+    mfrac: (parts) => parts.join(" over "),
+    msqrt: (parts) => `the root of ${parts.join(" ")}`,
+    mtr: (cells) => cells.join(", "),
+    mtable: (rows) => rows.join("; "),
+  };
+
+  function spoken(node) {
+    if (node.nodeType === Node.TEXT_NODE) return node.data.replace(/[\u2061-\u2064]/g, "");
+    const formula = node.localName === "mjx-container" && node.querySelector("math");
+    const parts = [...(formula || node).childNodes].map(spoken).filter(Boolean);
+    if (SPOKEN[node.localName]) return SPOKEN[node.localName](parts);
+    return parts.join(formula || node.namespaceURI.endsWith("MathML") ? " " : "");
+  }
+
+  async function describeFormulas() {
+    await window.MathJax?.startup?.promise;
+    for (const text of document.querySelectorAll(".predict-text")) {
+      if (!text.querySelector("mjx-container")) continue;
+      const words = Object.assign(make("span", "", spoken(text)), { hidden: true, id: `${text.id}-spoken` });
+      text.after(words);
+      text.previousElementSibling.setAttribute("aria-describedby", words.id);
+    }
+  }
+
   function makeChoice(item, name) {
     const row = item.querySelector(":scope > p") ?? item; // in a loose list each item is a paragraph
     const letter = row.querySelector("strong");
@@ -87,6 +115,7 @@
     const scripts = [...document.querySelectorAll("script.predict")];
     questions = scripts.map(makeQuestion).filter(Boolean);
   };
+  window.addEventListener("load", describeFormulas);
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
   else start();
 })();
