@@ -63,7 +63,8 @@
     const votes = rows.map(() => 0);
     const show = () => votes.forEach((number, k) => {
       for (const row of [rows[k], copies[k]]) {
-        row.querySelector("output").textContent = number;
+        const shown = row.querySelector("output");
+        if (shown.textContent !== `${number}`) shown.textContent = number; // else all are read aloud
         row.style.setProperty("--share", number / Math.max(1, votes.reduce((a, b) => a + b)));
       }
     });
