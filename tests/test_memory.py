@@ -24,6 +24,7 @@ figs, (ax, other) = panels(2)
 explore(lambda alpha: (also.set_ydata([alpha, 0]), draw(alpha))[1], fig=figs, name="needle",
         caption="A caption.", alt="A line.", guess=guess, alpha=knob)"""
 EXERCISE = ":::{{exercise}} Easy, 5 minutes: count\n:label: ex-{name}\n\nHow many?\n:::"
+SOLUTION = ":::{{solution}} ex-{name}\n:class: dropdown\n\nTwo.\n:::"
 SHORT = {"one": "The first", "two": "The second"}
 
 
@@ -36,7 +37,8 @@ def html(tmp_path_factory):
         notebook = nbformat.read(path, as_version=4)
         notebook.cells[0].metadata["chapter"] = {"short": short, "minutes": [1, 1]}
         notebook.cells[0].source = f"# What {name} says at length"
-        long = "\n\n".join([EXERCISE.format(name=name), *["a line of words"] * 80])
+        boxes = [box.format(name=name) for box in (EXERCISE, SOLUTION)]
+        long = "\n\n".join([*boxes, *["a line of words"] * 80])
         notebook.cells.append(nbformat.v4.new_markdown_cell(long, id="long"))
         nbformat.write(notebook, path)
     status, said = build(book)
@@ -75,6 +77,7 @@ def says(tab, words):
 def test_the_sidebar_has_short_names_with_numbers_and_the_page_its_title(visit):
     tab = visit("one")
     assert sidebar(tab) == ["A page", "1.1 The first", "1.2 The second", "A page", "The end"]
+    assert tab.locator(".bd-links [aria-current=page]").inner_text() == "1.1 The first"
     assert tab.locator(".bd-links .caption-text").inner_text() == "1 A part"
     assert tab.locator("article h1").inner_text().startswith("What one says at length")
     assert tab.title().startswith("What one says at length")
@@ -113,6 +116,17 @@ def test_guesses_and_exercises_are_counted_and_forgotten_at_a_press(visit):
     assert not tab.get_by_label("I have done this one").is_checked()
     again = visit("one")
     assert again.locator(".live-option").count() == 2 and again.locator(".memory").is_hidden()
+
+
+def test_a_button_and_a_box_are_named_by_what_is_seen_and_by_their_exercise(visit):
+    tab = visit("two")
+    box = tab.locator(".memory-done input")
+    assert box.get_attribute("aria-label") == "I have done this one: Exercise 2"
+    button = tab.locator(".toggle-button")
+    name = "b => b.ariaLabel"
+    assert button.evaluate(name) == "Click to show: Solution to Exercise 2"
+    button.press("Enter")
+    assert button.evaluate(name) == "Click to hide: Solution to Exercise 2"
 
 
 def test_a_page_loads_what_it_uses(visit):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 NEEDS = {
     "togglebutton": r'class="[^"]*\b(toggle|dropdown)\b',
+    "solutions.js": r'class="[^"]*\b(toggle|dropdown)\b',
     "sphinx-design": r'class="[^"]*\bsd-',
     "design-tabs": r'class="[^"]*\bsd-tab-',
     "proof.css": r'class="[^"]*\bproof\b',

@@ -9,13 +9,25 @@ from pathlib import Path
 from tools import pages
 
 FIRST_PAGE = "Overview"  # of a part: its caption has the name already
+OWN = '<a class="current reference internal" href="#"'  # the link to the page that is open
 
 
 def setup(app):
     # With another name all pages are read again.
     app.add_config_value("book_sidebar", {}, "env", [dict])
     app.connect("config-inited", name_entries, priority=910)  # the table of contents is there
+    app.connect("html-page-context", mark_own, priority=900)  # the theme's functions are there
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def mark_own(_app, _page, _template, context, _doctree):
+    """The entry of the page that is open says so to who listens; its weight does to who sees."""
+    if make := context.get("generate_toctree_html"):
+        context["generate_toctree_html"] = lambda *args, **how: marked(make(*args, **how))
+
+
+def marked(entries):
+    return str(entries).replace(OWN, f'{OWN} aria-current="page"')
 
 
 def name_entries(app, config):

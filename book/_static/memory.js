@@ -81,6 +81,8 @@
     for (const exercise of document.querySelectorAll(".exercise.admonition[id]")) {
       const box = make("input", { type: "checkbox", checked: exercise.id in done,
         onchange: () => keep("done", exercise.id, box.checked) });
+      const number = exercise.querySelector(".caption-number")?.textContent.trim();
+      if (number) box.setAttribute("aria-label", `I have done this one: ${number}`);
       exercise.append(make("label", { className: "memory-done" }, box, " I have done this one"));
     }
   }
