@@ -122,8 +122,14 @@ def test_a_picture_leads_to_the_chapter_and_its_name_to_the_page_of_its_own(card
     assert links[:2] == ["front.html#walk", "../figures/walk.html"]
     assert links[4:] == ["page.html#slope", "../figures/slope.html"]
     assert all((html / "book" / link.partition("#")[0]).resolve().exists() for link in links)
-    spoken = cards.select_one(".gallery-picture")["aria-label"]
-    assert spoken == "Open in the chapter: A dot goes right."
+    spoken = [a["aria-label"] for a in cards.select(".gallery-picture")]
+    assert spoken == [  # short, and none begins as the others do
+        "Guess: Left & right? In the chapter.",
+        "On rung 2, of λmax. In the chapter.",
+        "A slope. In the chapter.",
+    ]
+    told = [p.get_text() for p in cards.select(".gallery-picture + .gallery-alt")]
+    assert told == ["A dot goes right.", "A dot on a ladder.", "A line goes down."]
 
 
 @pytest.mark.slow

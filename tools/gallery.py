@@ -23,10 +23,12 @@ SECTION = "## {title}\n\n```{{raw}} html\n<!-- figures of {name} -->\n```"
 PLACE = re.compile(r"<!-- figures of (\S+) -->")
 RESULT = re.compile(r'<p class="live-result">(.*?)</p>', re.S)
 LIGHTS = re.compile(r"</?span\b[^>]*>")  # words that light a curve, which nothing lights here
+TAG = re.compile(r"<[^>]+>")
 CARD = """\
 <li>
-<a class="gallery-picture" href="{there}" aria-label="{alt}">
+<a class="gallery-picture" href="{there}" aria-label="{spoken}">
 <span class="live-panels">{svg}</span></a>
+<p class="gallery-alt">{alt}</p>
 <p class="gallery-said">{said}</p>
 <p>{caption}</p>
 <p class="gallery-alone">Alone: <a href="{alone}">{name}.html</a></p>
@@ -82,9 +84,14 @@ def card(one, docname):
     return CARD.format(
         there=posixpath.relpath(f"{one.page}.html", start) + f"#{one.name}",
         alone=posixpath.relpath(f"figures/{one.name}.html", start),
-        alt=html.escape(f"Open in the chapter: {one.alt}"),
+        spoken=html.escape(f"{plain(one.said or one.caption)} In the chapter."),
+        alt=html.escape(one.alt),
         **{key: getattr(one, key) for key in ("name", "svg", "said", "caption")},
     )
+
+
+def plain(markup):
+    return html.unescape(TAG.sub("", markup))
 
 
 def exhibits(app, page):
