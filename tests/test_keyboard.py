@@ -57,6 +57,27 @@ def test_each_stop_of_the_tab_key_is_seen_and_has_a_ring(open_page, page, screen
     assert walk(open_page(page, SCREENS[screen])) == []
 
 
+def test_the_search_box_keeps_the_tab_key_and_escape_leads_back_to_its_button(open_page):
+    tab = open_page("map")
+    at = "document.activeElement.className"
+    box = tab.locator(".search-button__wrapper")
+    tab.locator(".search-button__button").press("Enter")
+    for key in ("Tab", "Shift+Tab"):
+        tab.keyboard.press(key)
+        assert tab.evaluate("document.activeElement.id") == "search-input"
+    tab.keyboard.press("Escape")
+    assert "show" not in box.get_attribute("class")
+    assert "search-button__button" in tab.evaluate(at)
+    tab.keyboard.press("Tab")
+    assert "search-button__button" not in tab.evaluate(at)
+
+
+@pytest.mark.parametrize("page", ["gallery", "map"])
+def test_a_page_fits_a_window_of_320_pixels(open_page, page):
+    tab = open_page(page, (320, 640))
+    assert tab.evaluate("document.documentElement.scrollWidth") == 320
+
+
 SPOILT = {
     "map": ".bd-toc-nav .visible { visibility: visible !important }",
     "teach/before_you_start": "body .btn:focus-visible { outline: none !important }",
