@@ -42,7 +42,7 @@ A square is stretched with $\alpha = 5/2$, as [flatness](#the-claim) asks.
 - **A.** Positive ones.
 - **B.** Negative ones.
 - **C.** One.
-- **D.** Zero, as $0^{12}/5$ is.
+- **D.** Zero.
 
 :::{dropdown} Answer, after you have chosen
 **B.** One side grows as the other shrinks.

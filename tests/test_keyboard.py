@@ -72,6 +72,17 @@ def test_the_search_box_keeps_the_tab_key_and_escape_leads_back_to_its_button(op
     assert "search-button__button" not in tab.evaluate(at)
 
 
+DESCRIPTION = """letters => letters.map(letter =>
+  document.getElementById(letter.getAttribute("aria-describedby")).textContent.trim())"""
+
+
+def test_who_listens_to_a_choice_hears_its_exponents(open_page):
+    tab = open_page("after/the_exponent_survives")
+    tab.locator(".predict-row [id$=spoken]").nth(3).wait_for(state="attached")
+    heard = tab.locator(".predict-letter").evaluate_all(DESCRIPTION)
+    assert heard == [f"10 to the power {raised}" for raised in (2, 12, 15, 24)]
+
+
 @pytest.mark.parametrize("page", ["gallery", "map"])
 def test_a_page_fits_a_window_of_320_pixels(open_page, page):
     tab = open_page(page, (320, 640))
