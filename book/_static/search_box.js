@@ -7,5 +7,6 @@ addEventListener("keydown", (event) => {
   event.stopImmediatePropagation();
   if (event.key === "Tab") return box.querySelector("input").focus();
   box.classList.remove("show");
-  document.querySelector(".search-button__button").focus();
+  const buttons = [...document.querySelectorAll(".search-button__button")]; // a phone has another one
+  buttons.find((button) => button.getClientRects().length).focus();
 }, true);
