@@ -175,13 +175,13 @@ def page(lines, wrong, faint):
     first = f"{datetime.date.today()}, torch {torch.__version__}, {versions}, float64, processor."
     about = [
         "*Factors* is the dimension of the group, *kinds* how many lines describe it, *seconds*",
-        "the processor's for one `find_symmetries`, which tries what it found before it returns,",
+        "the processor time of one `find_symmetries`, the trial of what it found included,",
         "*twin off by* the relative change of the predictions when all factors are drawn at once",
-        "(rounding: a deep network may make much of the last digits of its weights),",
-        "*one left out* the smallest that the trial sees when one symmetry forgets one layer that",
+        "(from rounding: a deep network may magnify the last digits of its weights),",
+        "*one left out* the smallest change that the trial sees if a symmetry forgets a layer that",
         f"it divides (it refuses what is off by {KEPT:.0e}), *tenfold moves* the smallest change",
-        "when one layer that goes up is made tenfold, alone. Random weights, small inputs. Made by",
-        "`python -m benchmarks.architectures --write`.",
+        "when one multiplied layer alone is made ten times as large. Random weights, small inputs.",
+        "Made by `python -m benchmarks.architectures --write`.",
     ]
     parts = {"Not good enough": wrong, "Hardly felt, and seen all the same when left out": faint}
     ending = [[f"{title}:", "", *(f"- {s}" for s in parts[title]), ""] for title in parts]

@@ -17,11 +17,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m helpers")
     command = parser.add_subparsers(required=True).add_parser("audit", description=main.__doc__)
     command.add_argument("build", help="module:name of a network, or of a function that makes one")
-    pair = "a .pt file of (X, y), or module:name of such a pair, a DataLoader, or what makes one"
+    pair = "a .pt file of (X, y), or module:name of a pair, a loader, or a function that makes one"
     command.add_argument("--data", required=True, help=pair)
     command.add_argument("--weights", help="a .pt file with a state_dict")
-    command.add_argument("--loss", help="module:name of a mean over rows of (outputs, y)")
-    command.add_argument("--rows", type=int, help="of X, to look for rescalings on; by itself few")
+    command.add_argument("--loss", help="module:name of a loss of (outputs, y), a mean over rows")
+    command.add_argument("--rows", type=int, help="rows of X to search on; by default few")
     command.add_argument("--device", default="cpu")
     command.add_argument("--out", help="a folder for the report, its figure and two twins")
     if hasattr(sys.stdout, "reconfigure"):
@@ -37,12 +37,13 @@ def _run(asked: argparse.Namespace) -> None:
     module = _named(asked.build, "build needs")
     module = module if isinstance(module, nn.Module) or not callable(module) else module()
     if not isinstance(module, nn.Module):
-        raise ValueError(f"build needs a network or what makes one, got {type(module).__name__}.")
+        got = type(module).__name__
+        raise ValueError(f"build needs a network or a function that makes one, got {got}.")
     if asked.weights:
         state, own = _loaded(asked.weights, "the network's state_dict"), module.state_dict()
         if other := [key for key in state if key not in own]:
             got = f"{other[0]!r} in place of {next(iter(own))!r}"
-            raise ValueError(f"{asked.weights} needs the network's state_dict alone, got {got}.")
+            raise ValueError(f"{asked.weights} needs only the network's state_dict, got {got}.")
         module.load_state_dict(state)
     stored, need = asked.data.endswith(".pt"), "--data needs a .pt file or"
     data = _loaded(asked.data, "torch tensors (X, y)") if stored else _named(asked.data, need)

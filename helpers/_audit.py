@@ -23,15 +23,15 @@ from helpers.sweep._asked import asked
 from helpers.sweep._audit import BOUND, orbit, readings, strongest, traces
 
 STAYS = (
-    "No positive rescaling of the weights was found that keeps the function. No proof that these "
-    "numbers belong to it: shifts and matrices were not looked for."
+    "No positive rescaling of the weights that keeps the function was found. This is no proof that "
+    "these numbers belong to the function: shifts and matrices were not looked for."
 )
 KEPT = "loss", "adaptive sharpness", "Fisher-Rao norm"  # by any rescaling of the weights
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was found of a network: `str(report)` says it all, `report.words` is for a paper."""
+    """What was found about a network: `str(report)` has it all, `report.words` is for a paper."""
 
     parameters: int  # n, frozen ones among them
     examples: int
@@ -76,13 +76,13 @@ class Report:
         changed = f"{self.flips:,} of {self.answers:,} answers change and " if self.answers else ""
         return (
             "These numbers belong to the weights, not to the function: one rescaling, of layer "
-            f"{up}, by a factor from 1/{BOUND:g} to {BOUND:g} takes the eigenvalue from {low} to "
+            f"{up} by a factor from 1/{BOUND:g} to {BOUND:g}, takes the eigenvalue from {low} to "
             f"{high}, while {changed}no output changes by more than {number(self.moved, 2)} of "
             f"the largest. {self.symmetries.dim} factors are "
-            "free in this way, and all together reach at least as far. So a comparison by "
+            "free in this way, and together they reach at least as far. So a comparison by "
             "curvature needs a rule for the scale of the weights. The rescaling leaves "
-            f"{', '.join(f'{name} {here[name]}' for name in KEPT)}; whether any of these "
-            "numbers predicts generalization, no rescaling can tell."
+            f"{', '.join(f'{name} {here[name]}' for name in KEPT)} unchanged; no "
+            "rescaling can tell whether any of these numbers predicts generalization."
         )
 
     def __str__(self) -> str:
@@ -134,27 +134,27 @@ def audit(
     generator: torch.Generator | None = None,
     progress: bool = True,
 ) -> Report:
-    """Return what can be said of the flatness of `module` now, and how far a rescaling moves it.
+    """Return what can be said about the flatness of `module`, and how far a rescaling moves it.
 
     `data` is a pair (X, y), where X may be a tuple or a dict of tensors, or a loader of pairs; `x`
-    an input to find symmetries with, or how many rows of X: by itself two, or 32 where two do not
+    an input to find symmetries with, or how many rows of X: by default two, or 32 where two do not
     reach each layer, or all where a few do not run and all are small; `loss` a mean over rows of
-    (outputs, y), by itself cross-entropy of (n, classes) or half the squared error. A loss that is
-    no mean over rows (a sum, class weights, a contrastive loss) is taken as it is over (X, y), of
+    (outputs, y), by default cross-entropy of (n, classes) or half the squared error. A loss that is
+    no mean over rows (a sum, class weights, a contrastive loss) is applied as it is to (X, y), to
     all rows at once, and refused over a loader. The module is measured in its mode, half precision
     as float32 (the twins too), frozen parameters like others. One rescaling is followed from
-    c = 1/100 to 100; its flattest twin and its sharpest are measured anew, but the trace is there
-    by Theorem 3 from products here, exact up to 1,500 parameters, else of random signs.
-    Cost: some 330 Hessian-vector products; some 200 and one a parameter where those are few.
+    c = 1/100 to 100. Its flattest and its sharpest twin are measured afresh, except for the trace:
+    it follows by Theorem 3 from products here, exact to 1,500 parameters, else from random signs.
+    Cost: some 330 Hessian-vector products; in small networks some 200, and one for each parameter.
 
     Raises:
-        ValueError: data, a loss or a module that do not fit, as said by the functions that take
-            them; a non-finite loss; outputs that a twin changes after all.
+        ValueError: data, a loss or a module that does not fit, in the words of the function that
+            takes it; a non-finite loss; outputs that a twin changes after all.
     """
     module, params, L, slope, symmetries, said = asked(module, data, x, loss)
     theta = flatten(params)
     n, dice, radius = len(theta), seeded(generator, theta), float(theta.norm()) / 100
-    positive("audit", "length of the weights", radius, "the ball of ε-sharpness is a share of it")
+    positive("audit", "length of the weights", radius, "the radius of ε-sharpness is a share of it")
     steps = _steps(module, L, params, symmetries, radius, dice)
     examples = L.examples if hasattr(L, "examples") else len(L.X)
     found = {"examples": examples, "said": said, "radius": radius, "twins": {}}

@@ -162,9 +162,7 @@ def test_an_audit_of_sequences_counts_tokens_and_says_of_how_many(tokens):
 
 def test_a_loss_that_sequences_need_is_asked_for_in_one_sentence(tokens):
     module, data = tokens
-    sentence = (
-        r"size \[4, 7\], got \[4, 6\]; this was cross_entropy, taken as no loss= was given, of"
-    )
+    sentence = r"size \[4, 7\], got \[4, 6\]; this was cross_entropy, since no loss= was given, of"
     with pytest.raises(ValueError, match=sentence):
         audit(module, tuple(data), progress=False)
 
@@ -468,7 +466,7 @@ def test_the_report_says_which_loss_was_measured_and_in_which_mode():
     usual = str(audit(module, (X, y), progress=False))
     assert "loss: cross_entropy; module in training mode" in usual
     summed = audit(module.eval(), (X, y), loss=nn.CrossEntropyLoss(reduction="sum"), progress=False)
-    said = "loss: CrossEntropyLoss, as it is, of all rows at once; module in evaluation mode"
+    said = "loss: CrossEntropyLoss, as it is, on all rows at once; module in evaluation mode"
     assert said in str(summed)
     loader = audit(module, DataLoader(TensorDataset(X, y), batch_size=30), progress=False)
     assert "at once" not in str(loader)
@@ -556,12 +554,12 @@ def command(monkeypatch, *asked):
 ASKED = [
     ("kept", "data.pt", None, "^build needs module:name, got 'kept'.$"),
     ("kept.py:build", "data.pt", None, "^build needs .* got 'kept.py:build': write kept:build.$"),
-    ("kept:three", "data.pt", None, "^build needs a network or what makes one, got int.$"),
+    ("kept:three", "data.pt", None, "^build needs a network or a function that makes one, got int"),
     ("kept:build", "data.npz", None, "^--data needs a .pt file or module:name, got 'data.npz'.$"),
     ("kept:build", "numpy.pt", None, r"^numpy.pt needs torch tensors .X, y., got numpy\S+.$"),
     ("kept:build", "dict.pt", None, "tensors, got dict: a pair .X, y., with several .* a dict X.$"),
     ("kept:build", "data.pt", "whole.pt", "^whole.pt needs the network's state_dict, got torch.nn"),
-    ("kept:build", "data.pt", "epoch.pt", "alone, got 'model' in place of '0.weight'.$"),
+    ("kept:build", "data.pt", "epoch.pt", "state_dict, got 'model' in place of '0.weight'.$"),
     ("kept:build", "data.pt", "parallel.pt", "got 'module.0.weight' in place of '0.weight'.$"),
 ]
 
@@ -586,7 +584,7 @@ def test_the_help_says_where_modules_are_looked_for_and_in_which_mode(monkeypatc
         command(monkeypatch, "--help")
     said = " ".join(capsys.readouterr().out.split())
     assert "in evaluation mode; modules are looked for in this folder" in said
-    assert "a DataLoader, or what makes one" in said
+    assert "a loader, or a function that makes one" in said
 
 
 def test_a_report_that_is_saved_leaves_the_settings_of_a_script(tmp_path):

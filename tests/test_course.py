@@ -89,7 +89,7 @@ SLIPS = {
     ),
     "a chapter before its need": (
         setting(lambda raw: meeting(raw, 1), "chapters", ["meaning/eps_sharpness"]),
-        "my.yml, meeting 1 reads meaning/eps_sharpness before meaning/curvature, its need.",
+        "my.yml, meeting 1 reads meaning/eps_sharpness before meaning/curvature, which it needs.",
     ),
     "a figure that does not exist": (
         setting(lambda raw: meeting(raw, 1)["steps"][0], "figure", "meaning/why_flat#rouding"),

@@ -239,7 +239,7 @@ ANSWERS = [
     (
         "function",
         stops,
-        "Not yet: your function stopped at (2.0, -1): ValueError: two is too much.",
+        "Not yet: your function fails at (2.0, -1): ValueError: two is too much.",
     ),
     ("map", lambda x: x.mul_(0.5), RIGHT),
     ("map", lambda x: [0.5, 1e-12, 1.5], RIGHT),
@@ -257,7 +257,7 @@ ANSWERS = [
     (
         "judged",
         (),
-        "Not yet: count the weights; your answer stopped the check: TypeError: "
+        "Not yet: count the weights; your answer made the check fail: TypeError: "
         "'>' not supported between instances of 'tuple' and 'int'.",
     ),
 ]
@@ -395,7 +395,7 @@ ENDS = (abs, "sign."), (math.ceil, "rounded.")
         (FUNCTION | dict(truth=abs, at=(1, 2), wrong=ENDS), "accepts abs, which it lists as wrong"),
         (
             FUNCTION | dict(truth=lambda x: 1 / x, at=(2, 0), wrong=ENDS),
-            "needs its truth and wrong answers to give values: your function stopped at (0): Zero",
+            "needs its truth and wrong answers to give values: your function fails at (0): Zero",
         ),
         (
             FUNCTION | dict(truth=lambda x: None, at=(2, 0), wrong=ENDS),

@@ -298,7 +298,7 @@ def test_what_is_stopped_is_said_in_a_sentence(marks):
     )
     assert re.match(r"It could not be run: .*died", marks["ends the kernel"][1], re.I)
     assert marks["of another class"][1] == (
-        "It could not be run: This notebook has another SEED than this grader: "
+        "It could not be run: This notebook's SEED is not that of this grader: "
         "run kit-grader with its SEED."
     )
 
@@ -306,7 +306,7 @@ def test_what_is_stopped_is_said_in_a_sentence(marks):
 def test_an_answer_of_no_use_is_told_why(marks):
     said = {name: [row[2] for row in marks[name][0].values()] for name in ("empty", "crash")}
     assert set(said["empty"]) == {"Your turn: replace None."}
-    gone = "there is no alpha_other; its cell is gone, or it or one above it ended in an error."
+    gone = "there is no alpha_other: its cell is gone, or that cell or one above ended in an error."
     assert said["crash"] == ["Right.", f"Not yet: your answer stopped: {gone}", "Right."]
     assert all("there is no " in row[2] for row in marks["nothing but the answers"][0].values())
     odd = [row[2] for row in marks["wrong type"][0].values()]

@@ -510,7 +510,7 @@ def test_by_keyboard_the_figure_is_two_keys_away(visit):
         ("Link to this position", "More"),
         ("Picture (SVG)", "More"),
         ("Numbers (CSV)", "More"),
-        ("The lines that made it", ""),
+        ("The code that made it", ""),
     ],
 )
 def test_an_entry_of_the_menu_keeps_the_focus_and_says_what_it_did(visit, entry, focus):

@@ -297,7 +297,7 @@ def test_what_a_distribution_holds_is_a_prediction():
 
 
 def test_a_module_that_gives_no_tensor_is_refused():
-    with pytest.raises(ValueError, match="got Told: function, which holds no number, comes out"):
+    with pytest.raises(ValueError, match="got Told: its output is a function, which holds"):
         find_symmetries(Told(lambda z: lambda: z), torch.randn(5, 3))
 
 

@@ -179,10 +179,10 @@ def test_features_without_variance_are_refused():
     with pytest.raises(ValueError, match="scale_inputs needs features that vary, got 1 constant"):
         scale_inputs(X)
     with pytest.raises(
-        ValueError, match="whiten_inputs needs a regular covariance, got 3 examples"
+        ValueError, match="whiten_inputs needs an invertible covariance, got 3 examples"
     ):
         whiten_inputs(X)
-    with pytest.raises(ValueError, match="needs a regular covariance, got 2 examples of 2"):
+    with pytest.raises(ValueError, match="an invertible covariance, got 2 examples of 2"):
         whiten_inputs(X[:2] + torch.eye(2).double())
 
 

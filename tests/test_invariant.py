@@ -309,9 +309,9 @@ def test_the_path_norm_of_a_module_is_the_sum_over_its_paths():
 @pytest.mark.parametrize(
     ("module", "sentence"),
     [
-        (torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.LayerNorm(2)), "alone, got 1.bias"),
+        (torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.LayerNorm(2)), "biases, got 1.bias"),
         (torch.nn.Conv1d(2, 2, 1), "needs a weight with two axes, got weight of shape"),
-        (torch.nn.LSTM(2, 2), "needs weight matrices and their biases alone, got bias_hh_l0"),
+        (torch.nn.LSTM(2, 2), "needs only weight matrices and their biases, got bias_hh_l0"),
         (
             torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(2, 1)),
             "path_norm needs 1.weight to take the 3 units of the layer before it, got one with 2",

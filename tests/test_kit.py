@@ -261,13 +261,13 @@ def test_marks_come_as_a_table_and_a_word_for_each(tmp_path, monkeypatch, capsys
     )
     *marked, last = said.splitlines()
     assert " ".join(marked).split() == ["ann/hw1", "2", "bo/HW1", "0", "It."]
-    assert last == "Left out, since they are no notebooks: bo/hw1.py."
+    assert last == "Left out, since they are not notebooks: bo/hw1.py."
 
 
 @pytest.mark.parametrize("text", ['{"cells": [', "", "[]", "7"])
 def test_a_file_that_is_cut_short_is_said_to_be(text, tmp_path):
     (tmp_path / "a.ipynb").write_text(text)
-    assert grade.grade(tmp_path / "a.ipynb", "") == ({}, "It is no notebook, or cut short.")
+    assert grade.grade(tmp_path / "a.ipynb", "") == ({}, "It is not a notebook, or is cut short.")
 
 
 @pytest.mark.parametrize("name, folder, sentence", [

@@ -229,7 +229,7 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_value_in_another_place_is_another_batch(change):
     f = lambda params, x: relu_net(params, x.flatten(1).double()[:, :6])  # noqa: E731
-    with refused("got another batch 1 than in the first pass"):
+    with refused("got another batch 1 in place of the first"):
         gradient(over_loader(f, moving(CHANGES[change])), PARAMS)
 
 

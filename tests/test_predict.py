@@ -8,7 +8,7 @@ from test_for_site import PAGE, QUESTIONS, new_site
 
 pytestmark = pytest.mark.slow
 
-HINT = "Choose a letter: it answers at once."
+HINT = "Choose a letter to see at once whether it is right."
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
 
 

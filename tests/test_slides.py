@@ -297,10 +297,10 @@ for (const output of document.querySelectorAll("output"))
 def test_votes_are_counted_by_mouse_and_keyboard_and_stand_beside_the_answer(deck, show):
     tab = show(deck, at=2)
     tab.evaluate(COUNT_CHANGES)
-    tab.get_by_role("button", name="One vote more for A").click()
+    tab.get_by_role("button", name="One more vote for A").click()
     tab.wait_for_function("changes > 0")
     assert tab.evaluate("changes") == 2  # here and beside the answer: the other counts are not said
-    tab.get_by_role("button", name="One vote more for B").focus()
+    tab.get_by_role("button", name="One more vote for B").focus()
     for key in ("Space", "Enter"):
         tab.keyboard.press(key)
     assert at(tab) == 2

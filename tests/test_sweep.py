@@ -406,7 +406,7 @@ def test_each_sweep_names_itself_and_what_it_needs():
     with pytest.raises(ValueError, match="^curvature_sweep needs .* max_products >= 1, got .* 0: "):
         curvature_sweep(case.loss, case.params, along, [1.0], max_products=0)
     with pytest.raises(
-        ValueError, match="an exponent of each layer for each knob, got 1 of theta1 for 2"
+        ValueError, match=r"one exponent per knob for each layer, got 1 for theta1 \(knobs: 2\)"
     ):
         curvature_sweep(case.loss, case.params, along, [[1.0, 2.0]])
 

@@ -152,7 +152,7 @@ def kit(*parts):
 def only(part, words):
     """The command that makes one part of the kit."""
     command = partial(kit, part)
-    command.__doc__ = f"Of the kit, {words} only."
+    command.__doc__ = f"Write one part of the kit: {words}."
     return command
 
 

@@ -142,7 +142,8 @@ def _needs(raw, book):
         for name in [n for n in meeting["chapters"] if n in book.chapters]:
             for need in book.chapters[name].needs:
                 if need.removeprefix("book/") not in read:
-                    yield f"{where} reads {name} before {need.removeprefix('book/')}, its need."
+                    first = need.removeprefix("book/")
+                    yield f"{where} reads {name} before {first}, which it needs."
 
 
 def _days(raw, _book):

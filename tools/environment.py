@@ -40,7 +40,7 @@ UNREACHED = re.compile(
 )
 OFFLINE = (
     "Installing needs the network once, and it does not answer: "
-    "try again when it does; after that the book builds without. Whole log: {log}"
+    "try again when it does; after that the book builds offline. Whole log: {log}"
 )
 
 LINKED = (

@@ -26,7 +26,7 @@ autograder = io.BytesIO(sys.stdin.buffer.read())
 main(sys.argv[1], autograder=autograder, output_dir=sys.argv[2], no_logo=True)
 """
 LATE = "It ran longer than {seconds} seconds and was stopped: look for a loop that never ends."
-CUT = "It is no notebook, or cut short."
+CUT = "It is not a notebook, or is cut short."
 OWN = ("marks.csv", ".feedback.md")  # what is written here
 BROKEN = "It could not be run: {why}."
 
@@ -113,7 +113,7 @@ def main(name, folder, seconds=SECONDS):
         csv.writer(file).writerows(_table(rows))
     if left_out:
         names = ", ".join(path.relative_to(folder).as_posix() for path in left_out)
-        print(f"Left out, since they are no notebooks: {names}.")
+        print(f"Left out, since they are not notebooks: {names}.")
 
 
 def _autograder(name):

@@ -20,10 +20,10 @@ from otter.test_files.exception_test import ExceptionTestFile
 from helpers import exercise
 
 BEGIN, END = "<<answers", "answers>>"
-GONE = "there is no {}; its cell is gone, or it or one above it ended in an error"
+GONE = "there is no {}: its cell is gone, or that cell or one above ended in an error"
 SEED = re.compile(r"^SEED = (\d+)", re.M)
 UNREAD = "Not yet: the notebook ended before its answers could be read."
-OTHER = "This notebook has another SEED than this grader: run kit-grader with its SEED"
+OTHER = "This notebook's SEED is not that of this grader: run kit-grader with its SEED"
 CONFIG = Path("../source/otter_config.json")
 RECORDER = """\
 def _answers(asked):

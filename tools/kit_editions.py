@@ -20,7 +20,7 @@ NOTE = "> **For teachers.** "
 HEAD = f"{NOTE}This is the instructor's edition: keep it from your class."
 MARKING = (
     "One third of the points is for the answer, the rest for the reasons: look for each of these "
-    "steps. A listed wrong answer that is reached by all steps but one keeps half."
+    "steps. A listed wrong answer keeps half of the points if all steps but one are right."
 )
 BY_OTTER = "Otter marks it: all points or none, and one of these sentences comes with the mark."
 SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z$`\\])")

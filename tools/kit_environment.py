@@ -1,4 +1,4 @@
-"""The environment of the kit, _build/kit-env: otter and text2qti, which the book itself needs not.
+"""The environment of the kit, _build/kit-env: otter and text2qti, which the book does not need.
 
 It sees the packages of the environment that makes it and this checkout's helpers, so that torch is
 not installed twice: a submission is run by what the book was run by.

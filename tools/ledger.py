@@ -101,7 +101,7 @@ def unchecked(records):
 HEAD = """\
 # The ledger
 
-Each statement of the paper: where this book shows it, the function that is it, the tests that check it, and the largest error they have seen.
+Each statement of the paper: where this book shows it, the function that computes it, the tests that check it, and the largest error they have seen.
 This page is written by `make ledger` from a run of the tests; the tests fail when it is out of date.
 
 - *proved*: the page gives a proof, the tests check its formulas.

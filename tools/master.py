@@ -25,10 +25,10 @@ HEAD = """\
 **{points} points, due on day {due} of the course.**{rest}
 Write each answer in place of `None` and run the cell.
 With otter installed (`pip install otter-grader`) the next cell says whether there is an answer.
-Whether it is right is found out when you have handed in, a function with arguments of its own.
-Before you do, restart the notebook and run all its cells once more.
+You learn whether it is right after handing it in; a function is then tried on new arguments.
+Before you hand it in, restart the notebook and run all its cells once more.
 """
-REST = "\nOf the same homework, but handed in on paper, with reasons: {names} ({points} points)."
+REST = "\nAlso part of this homework, but on paper and with reasons: {names} ({points} points)."
 ASSIGNMENT = """\
 # ASSIGNMENT CONFIG
 name: {name}

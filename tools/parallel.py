@@ -153,7 +153,7 @@ def jobs_at_once(count):
     jobs = os.environ.get("JOBS", "") or str(cores)
     if not re.fullmatch("[1-9][0-9]*", jobs):
         raise SphinxError(
-            f"JOBS needs a whole number >= 1, got {jobs!r}: so many chapters at once."
+            f"JOBS needs a whole number >= 1, got {jobs!r}: it is how many chapters run at once."
         )
     return min(int(jobs), count)
 

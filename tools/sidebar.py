@@ -21,7 +21,7 @@ def setup(app):
 
 
 def mark_own(_app, _page, _template, context, _doctree):
-    """The entry of the page that is open says so to who listens; its weight does to who sees."""
+    """The entry of the open page says so to a listener; its bold type says so to the eye."""
     if make := context.get("generate_toctree_html"):
         context["generate_toctree_html"] = lambda *args, **how: marked(make(*args, **how))
 

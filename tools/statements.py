@@ -10,7 +10,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Statement:
     id: str  # what a test calls it
-    ref: str  # what the paper calls it, "ours" where the paper does not
+    ref: str  # what the paper calls it, "ours" if it is not in the paper
     line: str  # one sentence
     page: str  # book page without suffix, # and the label on that page
     code: str  # the public helper that is the statement
@@ -23,7 +23,7 @@ ROWS = {  # page: id, ref, label on the page (none: the id), public helper, stat
         ("observational-equivalence", "Section 2", "", "scale_units", "checked",
          "Two parameters are observationally equivalent if f is the same at every input."),
         ("figure-1", "Figure 1", "", "volume_flatness", "checked",
-         "As a height ε gives a width, volume flatness; as a distance, a height, ε-sharpness."),
+         "A height ε gives a width (volume flatness); a distance ε gives a height (ε-sharpness)."),
         ("hochreiter-box", "Hochreiter, Schmidhuber", "", "hs_description_length", "checked",
          "The box that saturates their two conditions has the description length they give."),
         ("local-entropy", "Chaudhari et al.", "", "quadratic_local_entropy", "ours",
@@ -136,9 +136,9 @@ ROWS = {  # page: id, ref, label on the page (none: the id), public helper, stat
         ("figure-4", "Figure 4", "fig-4", "eps_sharpness", "checked",
          "A circle reaches the dead axis around the rescaled point, not around the first."),
         ("keskar-box-at-will", "Section 4.3", "", "keskar_sharpness", "checked",
-         "At α = ε/‖θ₁‖ Keskar's box has the ball in it, so it reaches the dead net as well."),
+         "At α = ε/‖θ₁‖ Keskar's box contains the ball, so it reaches the dead net as well."),
         ("keskar-box-sooner", "ours", "keskar-box-at-will", "keskar_sharpness", "ours",
-         "The box itself has the dead net in it as soon as α is ε over the largest entry of θ₁."),
+         "The box itself contains the dead net as soon as α is ε over the largest entry of θ₁."),
         ("random-subspace", "ours", "", "keskar_sharpness", "ours",
          "In a fixed random subspace Keskar's metric grows as well, in all that we measured."),
     ),
@@ -172,7 +172,7 @@ ROWS = {  # page: id, ref, label on the page (none: the id), public helper, stat
     ),
     "argument/what_follows": (
         ("section-6", "Section 6", "", "alpha_scale", "checked",
-         "Which of two minima is flatter can be turned around, and no prediction changes."),
+         "The order of two minima by flatness can be reversed, and no prediction changes."),
     ),
     "after/scoreboard": (
         ("scoreboard-lamps", "ours", "scoreboard", "adaptive_sharpness", "ours",

@@ -54,7 +54,7 @@ def address(entry):
         return fields["url"]
     if fields.get("archiveprefix", "").lower() == "arxiv":
         return f"https://arxiv.org/abs/{fields['eprint']}"
-    said = "it has none, and a notebook shows no list of references"
+    said = "a notebook shows no list of references, so it has to link to the work"
     raise Fault(
         f"the work {entry.key!r} needs a doi, a url or an eprint of arXiv, got none: {said}."
     )

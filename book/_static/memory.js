@@ -55,7 +55,7 @@
     if (next && Object.keys(read).length)
       panel.append(make("p", {}, "Go on with ", make("a", { href: next.href,
         textContent: next.firstChild.textContent.trim() }), "."));
-    panel.append(make("p", {}, "Kept in this browser alone. ",
+    panel.append(make("p", {}, "Kept only in this browser. ",
       make("button", { type: "button", textContent: "Forget it", onclick: forget })));
   }
 

@@ -3,7 +3,7 @@
 // Keys and feedback stand behind the list in a <script class="predict">; without JavaScript the
 // reader has the list and the fold. One may try as often as one likes; nothing is stored or sent.
 (() => {
-  const HINT = "Choose a letter: it answers at once.";
+  const HINT = "Choose a letter to see at once whether it is right.";
   const STEPS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
 
   const make = (tag, className, ...content) => {

@@ -83,7 +83,7 @@ def read(answer, want, *, whole=False, place=""):
 def same(got, want, tol):
     """Whether what was read is the truth; numbers may differ by `tol`, relatively.
 
-    Near zero, where nothing is relative, 1e-9 passes for 0 and rounding for any other number.
+    A relative error of 0 means nothing, so there 1e-9 passes; elsewhere rounding passes, too.
     """
     sizes = [abs(leaf) for leaf in leaves(want) if isinstance(leaf, float)]
     return _same(got, want, tol, max([1.0, *filter(math.isfinite, sizes)]))
@@ -92,7 +92,7 @@ def same(got, want, tol):
 def values(function, at):
     """What `function` gives at each tuple of arguments in `at`.
 
-    Raises: Misfit where it is no function, takes another number of arguments, or stops.
+    Raises: Misfit where it is no function, takes a different number of arguments, or fails.
     """
     needed = f"I need a function of {len(at[0])} argument{'s' * (len(at[0]) != 1)}"
     if not callable(function):
@@ -187,7 +187,7 @@ def _value(function, args):
     try:
         return function(*_copied(args))
     except Exception as error:
-        where = f"Not yet: your function stopped at {shown(args)}"
+        where = f"Not yet: your function fails at {shown(args)}"
         raise Misfit(f"{where}: {named(error)}.") from None
 
 

@@ -1,4 +1,4 @@
-"""Axes that did not change are not drawn again: they are half of the time of a drawing.
+"""Axes that did not change are not drawn again: they take half of a drawing's time.
 
 Between two positions of a figure its ticks and labels mostly stand still. While a figure is watched
 an Axis that looks as it did when it was last drawn writes an empty group, and `fill` puts its last
@@ -14,7 +14,7 @@ from matplotlib.text import Text
 
 
 class AxisMemo:
-    """The axes of one figure as they were last drawn; with and without, its drawings are the same.
+    """The axes of one figure as they were last drawn; drawings are the same with it and without.
 
     A figure with several Axes is drawn whole: in SVG they share the shapes of their ticks.
     """

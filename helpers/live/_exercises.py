@@ -6,7 +6,7 @@
     )
     check_twin(ANSWER)                     # one line: Right. / Not yet: … / Your turn: …
 
-`seal` and `unseal` keep such a cell out of sight in the student's edition; it is no safe.
+`seal` and `unseal` hide such a cell in the student's edition; they do not protect it.
 """
 
 import base64
@@ -74,7 +74,7 @@ class Exercise:
             if blank(given):
                 return YOUR_TURN
             form = self.hint and f"{self.hint.rstrip('.')}; "
-            return f"Not yet: {form}your answer stopped the check: {named(error)}."
+            return f"Not yet: {form}your answer made the check fail: {named(error)}."
         if not (said is None or isinstance(said, str)):
             raise TypeError(f"the judge gave {described(said)}, not a sentence")
         if said is None or (said and blank(given)):
@@ -105,8 +105,8 @@ def exercise(label, *, truth, wrong, hint="", kind="number", at=(), tol=1e-2):
     relatively), "count" (whole, exactly), "choice" (letters as in "AC", words, booleans),
     "function" (`truth` is one too; both are called with each tuple of arguments in `at`), or
     "judged": `truth(answer)` returns "" if it is right, else a sentence, or None for an untouched
-    starter, as is any function that gives the judge nothing but None; its `hint`, told to an answer
-    that stops the judge, says what an answer looks like.
+    starter (a function that gives the judge nothing but None counts as one); its `hint` says what
+    an answer looks like, and is shown when an answer makes the judge fail.
     `wrong` maps typical wrong answers to sentences; pairs do as well.
 
     Raises: ValueError, naming the label, for a check that would mislead: a wrong answer that it
@@ -129,7 +129,7 @@ def seal(source):
 
 
 def unseal(text):
-    """The source that `seal` made `text` of. Raises: ValueError where the text was changed."""
+    """The source that `seal` made `text` from. Raises: ValueError where the text was changed."""
     try:
         packed = zlib.decompressobj()
         source = packed.decompress(base64.b85decode(text)).decode()

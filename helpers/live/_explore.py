@@ -36,14 +36,14 @@ def explore(
     position may follow any other. `name` is the figure's address on the page
     (`#needle:alpha=2.5`); `alt` says what a reader who sees no picture needs.
 
-    `drag` is a line of one panel whose last point a pointer drags: it turns every slider. Or a
-    dict knob → line, or (line, which point), or a list of these. `guess` asks before a panel is
+    `drag` is a line of one panel whose last point a pointer drags, turning every slider; or (line,
+    which point); or a dict from knobs to these, or to lists of them. `guess` asks before a panel is
     shown: a dict of `panel` (index), `question`, `options` (2 to 4), `right` (index) and `reply`.
     Each panel must change with the knobs, or be among `still_panels`. `why` is for the next author:
     the reason why nothing is dragged, or why two ends of a knob look alike.
 
-    Texts may hold `$λ_{max}$`, and words light what `mark("trace", line)` named:
-    `[the trace](trace)`. A site figure has at most 200 positions, 1,000 SVG elements and 60 kB.
+    Texts may hold `$λ_{max}$`, and words written `[the trace](trace)` light what `mark("trace",
+    line)` named. A site figure has at most 200 positions, 1,000 SVG elements and 60 kB.
 
     Raises: ValueError for a missing caption or alt text, a bad name, guess or handle, a panel that
     stands still, a figure over its budget or a `draw` with memory; RuntimeError, naming the
@@ -62,7 +62,7 @@ def explore(
 
 
 def still(fig, *, name, caption, alt):
-    """Show `fig`, or a list of panels, without a knob, on the same way to the same page."""
+    """Show `fig`, or a list of panels, without a knob, wherever `explore` would show it."""
     explore(lambda: None, fig=fig, name=name, caption=caption, alt=alt)
 
 

@@ -25,7 +25,7 @@ _SHOWN = {}  # of each cell: its last run, and the figures of that run
 
 
 def show(draw, figs, knobs, *, name, caption, alt, guess=None, drag=None, still_panels=()):
-    """Display the figure with its widgets; a saved notebook keeps a picture and words beside.
+    """Display the figure with its widgets; a saved notebook also keeps a picture and words.
 
     `drag` and `still_panels` are for the site: here sliders move, and a panel at rest is not sent.
     """
@@ -105,7 +105,7 @@ class Live:
     def _show(self):
         pictures = [picture.drawn() for picture in self.pictures]  # all, before one is replaced
         for image, picture in zip(self.images, pictures):
-            image.value = picture  # sent if it is another one
+            image.value = picture  # sent only if it differs
         self._speak()
 
     def _speak(self):
@@ -148,7 +148,7 @@ def _collected_later():
 
 
 def _words(text):
-    """One line as HTML; what lights a curve on the site is its text alone here."""
+    """One line as HTML; words that light a curve on the site are plain words here."""
     return re.sub("</?span[^>]*>", "", to_html(text))
 
 

@@ -35,7 +35,7 @@ class Knob:
 
 
 def log_knob(low, high, *, start, per_decade, label=None, unit=None):
-    """A slider from `low` to `high` with `per_decade` values in each power of ten, which it holds.
+    """A slider from `low` to `high`, `per_decade` values a decade, the powers of ten among them.
 
     Values have three significant digits, so that what is written is what was measured, and the
     one nearest to `start` becomes `start` exactly. A start of 1 is refused: at the factor 1 a
@@ -46,7 +46,7 @@ def log_knob(low, high, *, start, per_decade, label=None, unit=None):
     if not 1 <= per_decade <= 100:
         raise ValueError(f"log_knob needs per_decade from 1 to 100, got {per_decade}.")
     if start == 1:
-        raise ValueError("log_knob needs start other than 1, got 1: there nothing is rescaled.")
+        raise ValueError("log_knob needs start other than 1, got 1: that rescales nothing.")
     first, last = (per_decade * math.log10(end) for end in (low / 1.01, high * 1.01))
     steps = range(math.ceil(first), math.floor(last) + 1)
     _check_steps("log_knob", len(steps))
@@ -68,7 +68,7 @@ def linear_knob(low, high, *, start, steps=41, label=None, unit=None):
 
 
 def choice(options, *, start=None, label=None):
-    """A row of buttons, one for each of `options` (any values, shown as text); first is `start`."""
+    """A row of buttons, one for each of `options` (any values, shown as text); at first `start`."""
     options = tuple(options)
     if len(options) < 2:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A panel as PNG, fast enough to follow a hand: axes at rest are pasted, and deflate is all we pay.
+"""A panel as PNG, fast enough to follow a hand: axes at rest are pasted, only deflate takes time.
 
 Measured on the panels of this book: axes are two thirds of a drawing, and Pillow's PNG takes three
 times as long as `png` here for a larger file, since it tries filters on each row.
@@ -32,8 +32,8 @@ class Picture:
     def drawn(self):
         """The PNG of what `fig` shows now: the same bytes as before where no pixel has changed.
 
-        Pixels are compared, not flags: an artist may change and not say so. Not by `savefig`, which
-        draws twice when a figure has had a layout engine.
+        Pixels are compared, not flags: an artist may change and not say so. `savefig` is not used:
+        it draws twice when a figure has had a layout engine.
         """
         with self._layers.watching(self.fig):
             self._canvas.draw()

@@ -29,10 +29,10 @@ class Handle:
 def record(draw, figs, knobs, *, name, drag=None, still_panels=()):
     """Run `draw` at every position: `(words, panels, handles)`.
 
-    `words` is a string each, `panels` a `Frames` each. The start is drawn before the others and
-    once more after them: a `draw` that remembers where it came from would show on the site what no
-    reader can reach. That last drawing is made afresh: it differs as well where an `AxisMemo` kept
-    what had changed.
+    `words` has a string a position, `panels` a `Frames` a panel. The start is drawn before the
+    others and once more after them: a `draw` that remembers where it came from would show on the
+    site what no reader can reach. That last drawing is made from nothing, so it also differs if an
+    `AxisMemo` kept something that had changed.
 
     Raises: ValueError for too many positions or nodes, a `draw` with memory, a panel that stands
     still and is not among `still_panels` or the other way round, a handle out of its panel.
@@ -86,7 +86,7 @@ def _spot(handle, position, name):
     if not (0 <= x <= wide and 0 <= y <= high):
         raise ValueError(
             f"figure '{name}' needs its handle inside panel {handle.panel} at {spell(position)}, "
-            f"got ({x:.0f}, {y:.0f}) of {wide:.0f} x {high:.0f}: nobody could take it there."
+            f"got ({x:.0f}, {y:.0f}) of {wide:.0f} x {high:.0f}: nobody could grab it there."
         )
     return [round(float(x), 1), round(float(high - y), 1)]
 

@@ -25,7 +25,7 @@ class Settings:
 
     @contextmanager
     def drawing(self):
-        """The book's settings inside a `with`, those from before it after it."""
+        """The book's settings inside a `with`; after it, those from before."""
         before = {key: dict.__getitem__(rcParams, key) for key in self._book}
         dict.update(rcParams, self._book)
         self._within += 1
@@ -55,7 +55,7 @@ class Settings:
             self._waiting.discard(fig)
 
     def _give_back(self):
-        """At the end of a cell: the reader's settings, but for those he has set in between."""
+        """At the end of a cell: the reader's settings, except those that were set in between."""
         if not self._waiting:
             kept = self._readers.items()
             own = {k: v for k, v in kept if dict.get(rcParams, k) is self._book[k]}

@@ -1,4 +1,4 @@
-"""What a figure shows now, as an SVG tree that two drawings of it can be compared by.
+"""What a figure shows now, as an SVG tree, so that two drawings of it can be compared.
 
 Artists keep stable names, colours become the page's variables, and numbers have two decimals.
 """
@@ -28,7 +28,7 @@ _NUMERIC = {"d", "transform", "x", "y", "points", "width", "height", "style", "v
 def snapshot(fig, memo=None):
     """What `fig` shows now, as a cleaned SVG tree whose artists carry stable ids.
 
-    Not by `savefig`, which draws twice after a layout engine. Axes at rest come from the `memo`.
+    Without `savefig`, which draws twice after a layout engine. Axes at rest come from the `memo`.
     """
     memo = memo or AxisMemo()
     _name_artists(fig, "a")

@@ -1,4 +1,4 @@
-"""A question in the place of a panel: in a kernel, and the picture comes with the answer."""
+"""A question in the place of a panel, in a kernel; an answer brings the picture."""
 
 from functools import partial
 

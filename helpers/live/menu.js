@@ -1,5 +1,5 @@
 // What a reader takes away from a live figure: a link to its position, its picture, its numbers, the
-// lines that made it, a report of a fault. And by keyboard a short way to the first figure.
+// code that made it, a report of a fault. And, for the keyboard, a short way to the first figure.
 "use strict";
 
 (() => {
@@ -95,7 +95,7 @@
       ["Picture (PNG)", () => save("image/png", pixels(drawing(figure, source())))],
       ["Numbers (CSV)", () => save("text/csv", table(figure, source()))],
       ...(home === undefined ? [] : [["This figure alone", alone]]),
-      ...(lines ? [["The lines that made it", showLines]] : []),
+      ...(lines ? [["The code that made it", showLines]] : []),
       ...(issues ? [["Report a fault", report]] : []),
     ];
     const choose = (act) => { menu.open = false; menu.firstChild.focus({ preventScroll: true }); act(); };

@@ -57,7 +57,7 @@ class Symmetries:
     _kinds: dict[Symmetry, Kind] = field(repr=False, compare=False)
     _params: Params = field(repr=False, compare=False)
     _reasons: dict[str, str] = field(repr=False, compare=False)  # why not, by layer
-    _trial = Trial  # as that of the search, to see what it makes of a group that is wrong
+    _trial = Trial  # that of the search, so that others can see it refuse a wrong group
 
     def __str__(self) -> str:
         head = f"{self.dim} factors that change no prediction"
@@ -90,7 +90,7 @@ class Symmetries:
             every = ", ".join(dict.fromkeys(n for k in self._kinds.values() for n in layers(k, 1)))
             why = self._reasons.get(up, "there is no such layer")
             raise ValueError(
-                f"rescale needs one of the layers {every or 'none'}, got {up!r}: {why}."
+                f"rescale needs one of the layers {every or '(none)'}, got {up!r}: {why}."
             )
         return kinds
 
@@ -98,16 +98,16 @@ class Symmetries:
 def find_symmetries(module: nn.Module, x=None) -> Symmetries:
     """Return all positive diagonal rescalings of the parameters that keep the module's function.
 
-    All, but for what no output feels, as a bias that a softmax or a norm subtracts again; and a
-    step counts even where no output feels what it gives, as where forward logs a number.
+    All, except factors on what no output feels, such as a bias that a softmax or a norm subtracts
+    again; and a step counts even if no output feels its result, as where forward logs a number.
     Runs the module once on copies, with a label beside each number in memory that says what it
-    would be multiplied by. Each operation asks for equations between labels, and what solves them
-    is the group. It is tried before it is believed: on random weights in float64, here and on
-    another input; what does not pass is refused. The module is left as it was, bit by bit.
+    would be multiplied by. Each operation asks for equations between labels, and their solutions
+    are the group. It is tried before it is believed: on random weights in float64, here and on
+    a different input; what does not pass is refused. The module is left as it was, to the last bit.
 
     `x` is an ordinary input, a tensor, a tuple of arguments or a dict of keywords: two rows and
-    small images, but more rows where they part ways, as at experts or signs, and a sequence as
-    long as any. The function is kept on every input that takes the same way through the code.
+    small images will do, but take more rows where rows part ways, as at experts or signs, and the
+    longest sequence in use. The function is kept on every input with the same path in forward.
 
     Raises:
         ValueError: no x, no module, or one that does not run on x with copies of its parameters.
@@ -146,14 +146,15 @@ def symmetry_scaling(module: nn.Module, amounts: Mapping, x=None) -> Params:
 
 
 def rescale(module: nn.Module, amounts: Mapping[str | Symmetry, float | Tensor], x=None) -> Params:
-    """Return parameters of `module` with the same function, each layer named multiplied by c > 0.
+    """Return parameters of `module` with the same function, each named layer multiplied by c > 0.
 
     `amounts` maps the name of a layer to one factor, or to one for each of its units, (units,);
-    what is divided is found by `find_symmetries(module, x)`. Where a layer has several symmetries
-    all are applied, and one of them may stand for the name. The module itself is not changed.
+    what is divided is found by `find_symmetries(module, x)`. The name of a layer applies all its
+    symmetries; a `Symmetry` as the key applies that one only. The module itself is not changed.
 
     Raises:
-        ValueError: a layer that is not rescalable, why; factors not > 0, or beyond the dtype.
+        ValueError: a layer that is not rescalable, with the reason; factors not > 0, or so extreme
+            that the dtype cannot hold the result.
     """
     return _applied(find_symmetries(module, x), amounts)
 
@@ -180,7 +181,7 @@ def _applied(symmetries: Symmetries, amounts) -> Params:
         if bool(lost.any()):
             raise ValueError(
                 f"rescale needs factors that {block.dtype} can hold, got {int(lost.sum())} entries "
-                f"of {name} that became infinite or 0: the function would be another."
+                f"of {name} that became infinite or 0: the function would change."
             )
     return twin
 

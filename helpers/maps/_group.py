@@ -20,7 +20,7 @@ ZERO = -1  # the label of an entry that is 0 or infinite whatever the weights ar
 
 
 class Part(NamedTuple):
-    """Entries of a parameter, as `as_strided` names them, and labels: they take plus/minus."""
+    """Entries of a parameter, as `as_strided` names them; they are multiplied by plus/minus."""
 
     shape: Sequence[int]
     stride: Sequence[int]
@@ -69,7 +69,7 @@ class Equations:
         return one if keepdim else one.squeeze(dims)
 
     def combined(self, c, u: Tensor, d=0, v: Tensor | int = 0) -> Tensor:
-        """Return the label of c u + d v, entry by entry: a new one where it is no old one."""
+        """Return the label of c u + d v, entry by entry: a new one where no old one fits."""
         u, v = torch.broadcast_tensors(u, torch.as_tensor(v))
         if c == 1 and not bool(v.any()):
             return u
@@ -118,7 +118,7 @@ class Group:
         return out
 
     def causes(self) -> dict[int, tuple[str, str]]:
-        """Return, for each label without a factor, the step that ties it to one; nearest first."""
+        """Return, for each label whose factor is 1, the step that makes it so; nearest first."""
         edges, causes, time = {(0, 0): None}, {}, {}
         for t, (a, b, *how) in reversed([*enumerate(self._equations.pairs)]):
             edges |= dict.fromkeys(zip(a.tolist(), b.tolist()), (t, *how))

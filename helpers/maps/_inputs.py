@@ -56,8 +56,8 @@ def whiten_inputs(X: Tensor) -> Bijection:
     pca = PCA().fit(data) if d < N else None
     if pca is None or pca.singular_values_[-1] <= 1e-10 * pca.singular_values_[0]:
         raise ValueError(
-            f"whiten_inputs needs a regular covariance, got {N} examples of {d} features with "
-            "some direction without variance: dividing by its deviation 0 is no bijection."
+            f"whiten_inputs needs an invertible covariance, got {N} examples of {d} features that "
+            "do not vary in some direction: dividing by a deviation of 0 is no bijection."
         )
     m = torch.as_tensor(pca.mean_).to(X)
     s = torch.as_tensor(np.sqrt(pca.explained_variance_)).to(X)[:, None]  # (d, 1)
@@ -69,7 +69,7 @@ def warp_inputs(centre: Tensor, factor: float, *, radius: float = 1.0) -> Biject
     """Return ξ that multiplies ∂f/∂u at ξ⁻¹(`centre`) = `centre` (d,) by `factor` > 0, locally.
 
     Appendix A's radial map, used on inputs: beyond `radius` from the centre nothing moves. So the
-    relative size of a net's input gradients at two points is whatever the representation says.
+    relative size of a net's input gradients at two points depends on the representation.
 
     Raises:
         ValueError: factor or radius not positive and finite.

@@ -1,8 +1,8 @@
 """Labels that follow memory through one ordinary forward: what each number would be multiplied by.
 
-Beside every storage lies one label an entry: a view (reshape, transpose, slice) needs no rule. What
-makes new memory has one in `_rules`, or else what it reads may not be multiplied at all: a missing
-rule makes the group smaller, never wrong.
+Beside every storage lies a label for each entry, so a view (reshape, transpose, slice) needs no
+rule. An operation that makes new memory has a rule in `_rules`; if it has none, what it reads may
+not be multiplied at all: a missing rule makes the group smaller, never wrong.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from helpers.maps._group import ZERO, Equations, Part
 from helpers.nets._called import dense, tensors
 from helpers.nets._params import Params
 
-SHAPED = re.compile("^new_|_like$")  # reads a tensor's shape alone
+SHAPED = re.compile("^new_|_like$")  # reads only a tensor's shape
 NONE = torch.tensor(0)
 
 

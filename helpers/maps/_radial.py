@@ -49,7 +49,7 @@ def radial_map(theta_hat: Tensor, *, r_hat: float, rho: float, delta: float) -> 
 
     At θ̂ the Jacobian of g⁻¹ is (ρ/r̂) I, so a minimum there gets the Hessian (r̂/ρ)² H: ρ < r̂
     sharpens, ρ > r̂ flattens, by any factor. Outside the ball B₂(θ̂, δ) the map is the identity, so
-    a few of them around different minima rank these by flatness in any order, where no Hessian is
+    a few such maps around different minima rank them by flatness in any order, where no Hessian is
     zero. The inverse is a map of the same family, ρ and r̂ exchanged. Not smooth at r = r̂, r = δ.
 
     Raises:

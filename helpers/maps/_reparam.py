@@ -58,7 +58,7 @@ def pull_back(loss: LossFn, g: Bijection, params: Params) -> tuple[LossFn, Param
 
 
 def jacobian(g: Bijection, eta: Tensor) -> Tensor:
-    """Return Jac g(η) = ∂θ/∂η by automatic differentiation, shape (n, n), checked to be regular.
+    """Return Jac g(η) = ∂θ/∂η by automatic differentiation, shape (n, n), checked to be invertible.
 
     Raises:
         ValueError: a Jacobian that is singular or not finite.
@@ -92,7 +92,7 @@ def pulled_hessian(H: Tensor, grad: Tensor, g: Bijection, eta: Tensor) -> Tensor
     """Return Hess L_η(η) = JᵀHJ + Σ_i ∂_iL · Hess g_i(η), shape (n, n), with J = Jac g(η).
 
     H (n, n) and grad (n,) are those of L at g(η). The second term is zero at a critical point,
-    where the new Hessian is a congruence of the old: its signs stay, its sizes are free.
+    where the new Hessian is congruent to the old: eigenvalues keep their signs, not their sizes.
     """
     J = jacobian(g, eta)
     return J.T @ H @ J + hessian(lambda eta: grad @ g.forward(eta))(eta)
@@ -105,7 +105,7 @@ def weight_norm(
 
     The block `name` is replaced by `name.s` and `name.v`, which start at s = ‖w‖, v = w. With
     `dim=1` each column of w, a hidden unit's weights, has a scale of its own; without, w is one
-    vector. Onto, not a bijection: every αv with α > 0 is the same w (Salimans & Kingma 2016).
+    vector. It is onto, but no bijection: all αv, α > 0, give one w (Salimans & Kingma 2016).
 
     Raises:
         ValueError: an unknown block or dim, non-finite θ, or a w (a column of w) that is zero.
@@ -174,5 +174,5 @@ def _check_inverse(back: Tensor, theta: Tensor) -> None:
             got = "NaN or infinite coordinates"
         raise ValueError(
             f"pull_back needs g(g⁻¹(θ)) = θ, got {got}: "
-            "g is not a bijection here, or its inverse is another map's."
+            "g is not a bijection here, or its inverse is that of a different map."
         )

@@ -25,7 +25,7 @@ def _cast(s: Labels, x, to: torch.dtype | None):
 
 
 def _axes(at) -> dict[int, Tensor]:
-    """Return what x[at] chooses by on each axis that it goes along: a mask on several."""
+    """Return the index that x[at] uses on each axis, if it has one: a mask uses several axes."""
     each = [i for i in at for _ in range(i.ndim if i is not None and i.dtype == torch.bool else 1)]
     return {d: i for d, i in enumerate(each) if i is not None}
 
@@ -47,7 +47,7 @@ def _put(s: Labels, x, index, v, add=False):
 
 
 def _looked_up(s: Labels, table, *others):
-    """Label rows of a table: all alike, or a token that x does not hold would be free."""
+    """Label rows of a table: all alike, or else a token that is not in x would be free."""
     if s.unread(table):
         s.record(table, s.fresh(table.shape[1]), NONE)
     scaled = any(s.touched(t) for t in others if isinstance(t, Tensor))

@@ -94,7 +94,7 @@ def alpha_scale(
 ) -> Params:
     """Return T_α(θ) = (…, α θ_up, …, α⁻¹ θ_down, …), the same function (Definition 5).
 
-    True because relu(αz) = α relu(z) for α > 0: what one layer multiplies, the next divides.
+    It is the same because relu(αz) = α relu(z) for α > 0: the later layer divides the factor out.
     Name the `activation` between the layers; for a module, `rescale` finds out what is between.
 
     Raises:
@@ -122,7 +122,7 @@ def scale_layers(
 def scale_units(
     params: Params, c: Tensor, *, up: str = "theta1", down: str = "theta2", activation: str = "relu"
 ) -> Params:
-    """Return θ with hidden unit j of `up` multiplied by c_j and undone in `down`: same function.
+    """Return θ with unit j of `up` multiplied by c_j, and `down` divided by it: the same function.
 
     Raises:
         ValueError: as `unit_scaling`, and non-finite θ or an activation without the symmetry.

@@ -73,7 +73,7 @@ class Trial:
                 self._follow(labels, stack)
             outputs = called(self.module, state, x)
         if not any(t.numel() for t in tensors(outputs)):
-            raise ValueError(f"{type(outputs).__name__}, which holds no number, comes out")
+            raise ValueError(f"its output is a {type(outputs).__name__}, which holds no number")
         return tensors(outputs)
 
     def _follow(self, labels, stack):
@@ -89,9 +89,9 @@ class Trial:
         """Return the kinds of `group` not to be believed, with the reason.
 
         Four times all weights and buffers are made random: zeros hide a wrong label, and so does a
-        unit that is dead. Each kind must be felt in one of them, here or on another input: its
-        weights multiplied entry by entry at random have to move the outputs. All factors at once
-        must keep them, each time, on both: to `tol`, or to a hundred times what rounding does.
+        unit that is dead. Each kind must be felt in one of these draws, on one of two inputs: to
+        multiply its weights at random, entry by entry, has to move the outputs. All factors at once
+        must keep the outputs, in every draw, on both inputs: to `tol`, or to 100 times rounding.
         """
         kinds, felt, faults, asked = {*range(len(group.kinds))}, set(), {}, tol
         for n in range(4 if kinds else 0):
@@ -154,7 +154,7 @@ class Trial:
 
 
 def _entwined(module) -> set[str]:
-    """Return the parameters whose memory meets that of another one: who writes one writes both."""
+    """Return the parameters whose memory overlaps another's, so that writing one writes both."""
     spans = []
     for name, p in module.named_parameters():
         entries = 1 + sum((n - 1) * step for n, step in zip(p.shape, p.stride()))

@@ -19,12 +19,12 @@ BENT = {
 WHY = {  # what an operation does that leaves no factor
     **dict.fromkeys(BENT, "{op}{at} bends a factor: phi(cz) is not c phi(z)"),
     **dict.fromkeys(("add", "sub", "rsub"), "{op}{at} joins it with {what} that is not multiplied"),
-    "clamp_min": "{op}{at} bounds it by what is not multiplied, as max(norm, eps) does",
+    "clamp_min": "{op}{at} bounds it by a value that is not multiplied, as max(norm, eps) does",
     "eps": "{op}{at} divides a factor out, but not exactly: its {detail} is not multiplied",
     "stored mean": "{op}{at} subtracts a stored mean, which is not multiplied",
     "output": "its factor would reach the prediction, and nothing is left to undo it",
-    "shared memory": "it shares its memory with another parameter, and who writes one writes both",
-    "another way": "the forward{at} reaches it by another way than its name",
+    "shared memory": "it shares its memory with another parameter, so writing one writes both",
+    "another way": "the forward{at} also reaches it by a way other than its name",
     "written over": "the forward{at} changes it in place, as max_norm does",
 }
 
@@ -60,7 +60,7 @@ def words(kind: Kind, logs: Params) -> str:
         names = ", ".join(_entries(name, logs[name].sign() == sign) for name in mine)
         steps.append(f"{verb} {names} by c{f'^{abs(p)}' * (abs(p) != 1)}")
     h = len(kind.units)
-    return " and ".join(steps) + (f", a c of its own for each of {h} units" if h > 1 else "")
+    return " and ".join(steps) + (f", with its own c for each of {h} units" if h > 1 else "")
 
 
 def _entries(name: str, moved: Tensor) -> str:
@@ -91,7 +91,7 @@ def _sentence(op: str, layer: str) -> str:
     op, _, detail = op.partition(": ")
     name = op.strip("_").removeprefix("safe_")
     norm = re.search("(batch|layer|group|rms)_norm", name)
-    rule = "ties it to what is not multiplied" if op in RULES else "has no rule here"
+    rule = "ties it to a value that is not multiplied" if op in RULES else "has no rule here"
     why = WHY.get(detail.partition(" = ")[0], WHY.get(name, "{op}{at} " + rule))
     said = {"op": f"{norm[1]} norm" if norm else name, "at": f" at {layer}" if layer else ""}
     what = "a number (such as an eps)" if detail else "a branch"

@@ -40,8 +40,8 @@ def top_eigenvalues(
 
     Lanczos iteration over a kept graph; see `lanczos` for the stop. `start` (n,) is a first guess
     of the leading eigenvector, the gradient if none is given: it comes with the graph, and mostly
-    lies in the sharpest directions (Gur-Ari et al. 2018). A little noise from `generator` keeps it
-    from hiding another.
+    lies in the sharpest directions (Gur-Ari et al. 2018). A little noise from `generator` is added,
+    or it could miss an eigenvector.
     Cost: `products` Hessian-vector products, each about two gradients.
 
     Raises:
@@ -60,7 +60,7 @@ def top_eigenvalues(
 
 
 def first_guess(v: Tensor, generator: torch.Generator) -> Tensor:
-    """Return v (n,), of unit length, and a tenth of a random vector, lest v is blind."""
+    """Return v (n,), of unit length, plus a tenth of a random vector: v may miss a direction."""
     noise = torch.randn(len(v), generator=generator, device=generator.device).to(v)
     return v / v.norm().clamp_min(torch.finfo(v.dtype).tiny) + 0.1 * noise / noise.norm()
 

@@ -25,8 +25,8 @@ HALVINGS, ENOUGH = 16, 0.1  # of θ, until a step as long as θ changes L that m
 def checked_gradient(loss: LossFn, params: Params) -> tuple[list[Tensor], list[Tensor]]:
     """Return ∇L(θ) with its graph and the θ it was taken at, each as one tensor for each block.
 
-    Where a module takes part for the first time, a step has a derivative of its own, or a slope is
-    said not to change, gradient and Hessian are compared with differences first: a few gradients
+    If a module takes part for the first time, if a step has a derivative of its own, or if a slope
+    is declared constant, gradient and Hessian are first compared with differences: a few gradients
     and products, on a few examples.
 
     Raises:
@@ -45,7 +45,7 @@ def check_outputs(outputs: Tensor, f: Net, params: Params, X: Tensor) -> None:
     """Check the derivatives of `outputs`, f(θ, X) with its graph, as those of a loss are.
 
     Raises:
-        ValueError: a step has a derivative that is not its own.
+        ValueError: a step whose stated derivative is wrong.
     """
     if any(_untried(outputs)):
         checked_gradient(Loss(f, X, X, lambda outputs, _: outputs.square().mean()), params)
@@ -78,7 +78,7 @@ def _rounding(loss: LossFn, params: Params) -> float:
 
 
 def _exact(loss: LossFn, params: Params) -> tuple[LossFn, Params]:
-    """Return the loss on a few examples near θ in float64, as far as it can be had like that."""
+    """Return the loss on a few examples near θ in float64, as far as that is possible."""
     near = _near(params)
     for L in _fewer(loss):
         for p in ({name: finest(block) for name, block in near.items()}, near):
@@ -91,7 +91,7 @@ def _exact(loss: LossFn, params: Params) -> tuple[LossFn, Params]:
 
 
 def _fewer(loss: LossFn) -> Iterator[LossFn]:
-    """Yield the loss on a few examples in float64, on all of them so, and as it is."""
+    """Yield the loss in float64 on a few examples, in float64 on all, and as it is."""
     if isinstance(loss, Loss):
         X, y = (finest(t) if t.is_floating_point() else t for t in (loss.X, loss.y))
         yield replace(loss, X=X[:ROWS], y=y[:ROWS])
@@ -146,23 +146,23 @@ def _check(loss: LossFn, params: Params) -> None:
     scale = rounding**0.25 * ((v * Hu).abs().sum() + (u * Hv).abs().sum())
     askew = (v @ Hu - u @ Hv).abs() > scale + 10 * (v.abs() @ offs[0] + u.abs() @ offs[1])
     floor = 100 * rounding * g.abs() + 30 * off  # of the slopes
-    # the second step passes by kinks that the first one met, and takes the slopes between others
+    # the second step is shorter: it misses some kinks, and takes the slopes between the others
     for h, points in ((rounding**0.5, 1), (rounding**0.5625, 64)):
         at = (loss, params, v, h, points, g, Hv, rounding, floor)
         if not (wrong := "second" if askew else _wrong_along(*at)):
             return
     raise ValueError(
         f"the curvature of L needs derivatives that are those of L, got a {wrong} derivative that "
-        "differences contradict: a step has a wrong one of its own or is cut off, as by detach, a "
-        "straight-through estimator or a gradient checkpoint, which must be turned off."
+        "differences contradict: some step defines a wrong one or is cut off, as by detach, by a "
+        "straight-through estimator or by a gradient checkpoint; turn that off."
     )
 
 
 def _wrong_along(loss, params, v: Tensor, h: float, points, g, Hv, rounding: float, floor) -> str:
     """Return which derivative along v is not a difference over 2h, "" if both are.
 
-    L's difference is compared with the mean of its slopes at so many points on the way. The Hessian
-    is judged in float64 only: a step as long as float32 needs meets too many kinks.
+    L's difference is compared with the mean of its slopes at `points` places on the way. Hess L is
+    judged in float64 only: a step that is long enough for float32 would meet too many kinks.
     """
     (up, g_up), (down, g_down) = (_along(loss, perturb(params, v, t)) for t in (h, -h))
     way = (h * ((2 * j + 1) / points - 1) for j in range(points))

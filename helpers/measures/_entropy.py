@@ -103,6 +103,6 @@ def _second_order(loss: LossFn, params: Params, gamma: float):
 
 
 def _log_normal(c: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """Return log N(c; mean, scale²) but for a constant, which cancels where two are compared."""
+    """Return log N(c; mean, scale²) up to a constant, which cancels where two are compared."""
     z = (c - mean) / scale
     return -(z.square() / 2 + scale.log()).sum(-1)

@@ -60,7 +60,7 @@ def eps_sharpness(
     when it rises and halves when it does not, from each displacement θ' − θ in `starts` (each
     (n,), shortened if it is outside). Without `starts` it sets out in two opposite random
     directions and towards θ_k = 0 for each weight: where the ball reaches a dead layer, the value
-    is at least what section 4.3 says. Where there is no loss at θ_k = 0, as under weight
+    is at least what section 4.3 says. Where the loss is undefined at θ_k = 0, as under weight
     normalization, it sets out a little past it. A lower bound, like every maximum searched for.
     Cost: about `steps` gradients and a few losses for each start.
 
@@ -87,9 +87,9 @@ def eps_sharpness(
 def predicted_eps_sharpness(loss: LossFn, params: Params, eps_radius: float) -> float:
     """Return ‖Hess L(θ)‖₂ ε² / (2 (1 + L(θ))), what ε-sharpness is to second order (section 2).
 
-    Only at a minimum with slope zero: elsewhere the rise begins with ‖∇L‖ ε, and at a saddle it
-    follows the largest eigenvalue, which may be smaller than the norm. Refused where either is
-    more than a tenth off. Cost: some 40 Hessian-vector products.
+    This holds only at a minimum with slope zero: elsewhere the rise begins with ‖∇L‖ ε, and at a
+    saddle it follows the largest eigenvalue, which may be smaller than the norm. It is refused
+    where either is more than a tenth off. Cost: some 40 Hessian-vector products.
 
     Raises:
         ValueError: eps_radius <= 0, non-finite θ, a point too far from a critical one, a saddle.
@@ -99,7 +99,7 @@ def predicted_eps_sharpness(loss: LossFn, params: Params, eps_radius: float) -> 
     if (top := float(top_eigenvalues(loss, params).values[0])) < 0.9 * norm:
         raise ValueError(
             f"predicted_eps_sharpness needs a minimum, got eigenvalues up to {top:.1e} and down to "
-            f"{-norm:.1e}: the loss rises along the first, and the norm is that of the last."
+            f"{-norm:.1e}: the loss rises along the first, but the norm is the size of the last."
         )
     rise = norm * eps_radius**2 / 2
     slope = float(gradient(loss, params).norm())
@@ -115,8 +115,8 @@ def predicted_eps_sharpness(loss: LossFn, params: Params, eps_radius: float) -> 
 def hs_description_length(loss: Loss, params: Params, eps_output: float) -> float:
     """Return Hochreiter and Schmidhuber's −Σ log Δw_i in nats, the mean over the inputs.
 
-    The precision that describes the weights well enough: the flatter the box, the shorter. They
-    sum over inputs; a mean does not grow with N. Only weights with ∂f/∂w ≠ 0 are counted, so
+    So many nats describe the weights precisely enough: fewer for a flatter box. The authors sum
+    over inputs; a mean does not grow with N. Only weights with ∂f/∂w ≠ 0 are counted, so
     under T_α it changes by Σ log D_i over them: (#active out − #active in) · log α. ("Flat
     Minima", Neural Computation 9(1), 1997.) Cost: one gradient for each output of each input.
 

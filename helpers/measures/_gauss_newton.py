@@ -1,4 +1,4 @@
-"""The Gauss–Newton part of the Hessian, Jᵀ C J, and what it gives away for free in ReLU nets."""
+"""The Gauss–Newton part of the Hessian, Jᵀ C J, and what it yields for free in ReLU nets."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ def _output_hessian(loss: Loss, outputs: Tensor) -> Tensor:
 def gauss_newton_operator(loss: Loss, params: Params) -> Product:
     """Return the map v ↦ Jᵀ C J v for a direction v (n,): the Hessian's Gauss–Newton part.
 
-    J = ∂f/∂θ over all examples and C = ∂²ℓ/∂f²; what is missing to the Hessian bends f itself, and
-    is zero where the loss is fitted exactly. Cost: about three gradients a product, any module;
+    J = ∂f/∂θ over all examples and C = ∂²ℓ/∂f²; the rest of the Hessian is due to the bending of f,
+    and is zero where the loss is fitted exactly. Cost: about three gradients a product, any module;
     over a loader the graphs are made again for each product, a batch at a time.
     """
     if hasattr(loss, "parts"):
@@ -123,8 +123,8 @@ def gauss_newton_operator(loss: Loss, params: Params) -> Product:
 def outputs_and_jacobian(f: Net, params: Params, X: Tensor) -> tuple[Tensor, Tensor, Product]:
     """Return f(θ, X) with its graph, the flat θ (n,) of that graph, and v ↦ Jv, J = ∂f/∂θ.
 
-    Jᵀu is linear in u, so its derivative along u is J: kept graphs, and no forward mode, which
-    torch does not have for every layer.
+    Jᵀu is linear in u, so its derivative with respect to u gives J. That takes kept graphs, but no
+    forward mode, which torch lacks for some layers.
     """
     check_finite(params, "the Jacobian")
     with torch.inference_mode(False), torch.enable_grad():

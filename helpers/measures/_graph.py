@@ -1,4 +1,4 @@
-"""The graph of a gradient, kept, and products with the Hessian from it; no check of either."""
+"""The kept graph of a gradient, and products with the Hessian from it; neither is checked here."""
 
 from __future__ import annotations
 
@@ -111,6 +111,6 @@ def _in_one_sentence() -> Iterator[None]:
         if not re.search(r"derivative|differentiat|double backward|heckpoint|nference", said):
             raise
         raise ValueError(
-            "the curvature of L needs two derivatives of each step, got a step without: "
+            "the curvature of L needs two derivatives of each step, got one that lacks them: "
             f"{said}; write this step in plain operations."
         ) from error

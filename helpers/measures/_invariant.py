@@ -1,4 +1,4 @@
-"""Measures made after the paper so that rescaling a net does not change them; each says how far.
+"""Measures made after the paper so that rescaling does not change them; each says which rescaling.
 
 Most are the curvature in units of the weights: λ_max(S Hess L S) with a diagonal S that grows with
 the weights as D = 1/S shrinks. What such a number predicts is another question.
@@ -65,7 +65,7 @@ def scaled_spectral_norm(
 def rangamani_sharpness(loss: LossFn, params: Params) -> float:
     """Return max |λ(G⁻¹ Hess L)|, G⁻¹ = blockdiag(‖θ_k‖² I): each block in units of its norm.
 
-    At a minimum λ_max. Constant under T_α, one factor a layer; not under one factor a hidden unit.
+    At a minimum it is λ_max. Constant under T_α, one factor a layer, not under one a hidden unit.
     Rangamani and others, "A Scale Invariant Flatness Measure for Deep Network Minima", 2019.
     """
     S = {name: block.norm().expand_as(block) for name, block in params.items()}
@@ -76,8 +76,8 @@ def adaptive_sharpness(loss: LossFn, params: Params) -> float:
     """Return max |λ(diag|θ| Hess L diag|θ|)|: each weight in units of itself.
 
     Constant under one positive factor a hidden unit. At a minimum it is λ_max, and the second-order
-    form of ASAM's sharpness (Kwon and others, ICML 2021): times ρ²/2 it is there the highest rise
-    over ‖e/|θ|‖₂ <= ρ.
+    form of ASAM's sharpness (Kwon and others, ICML 2021): multiplied by ρ²/2, it gives there the
+    highest rise over ‖e/|θ|‖₂ <= ρ.
     """
     return scaled_spectral_norm(loss, params, {k: block.abs() for k, block in params.items()})
 
@@ -86,7 +86,7 @@ def adaptive_step(loss: LossFn, params: Params, rho: float, *, eta: float = 0.0)
     """Return θ + e with ASAM's e = ρ T² ∇L/‖T ∇L‖₂, T = diag(|θ| + η): uphill, to first order.
 
     With η = 0 the loss there is the same for every rescaled copy of the net; with η > 0 (the
-    authors use 0.01, against division by zero) no longer.
+    authors use 0.01, against division by zero) it is not.
 
     Raises:
         ValueError: ρ <= 0, η < 0, non-finite θ, or a critical point, where no direction is up.
@@ -135,9 +135,9 @@ def relative_flatness(loss: LossFn, params: Params, name: str = "theta1") -> flo
 def fisher_rao_norm(f: Net, params: Params, X: Tensor) -> float:
     """Return θᵀFθ = mean_i ‖∂f(θ, x_i)/∂θ · θ‖², with F the Fisher matrix of a unit Gaussian.
 
-    That Fisher matrix, whatever the loss; the norm is over all outputs of a row, a token's and a
-    pixel's too. In a net of K layers without biases it is K² mean ‖f‖², by Euler's theorem: a
-    function of f alone. Liang and others, AISTATS 2019. Cost: about three passes.
+    It is that Fisher matrix whatever the loss; the norm is over all outputs of a row, those of
+    tokens or pixels too. In a net of K layers without biases it is K² mean ‖f‖², by Euler's
+    theorem: a function of f alone. Liang and others, AISTATS 2019. Cost: about three passes.
 
     Raises:
         ValueError: non-finite θ.
@@ -150,9 +150,9 @@ def fisher_rao_norm(f: Net, params: Params, X: Tensor) -> float:
 def path_norm(params: Params) -> float:
     """Return (Σ over paths Π over edges w²)^(1/2), every input to every output; biases start paths.
 
-    Of a chain of linear layers with what passes factors on between them, in the order of `params`:
-    our nets, or `torch.nn.Linear` layers. Each unit's factor occurs once going in and once going
-    out, so it cancels. Neyshabur and others, "Path-SGD", 2015. Cost: one pass.
+    For linear layers in the order of `params`, with only such activations between them as pass
+    factors on: our nets, or `torch.nn.Linear` layers. Each unit's factor occurs once going in and
+    once going out, so it cancels. Neyshabur and others, "Path-SGD", 2015. Cost: one pass.
 
     Raises:
         ValueError: non-finite θ, a convolution, a block that is neither weight nor bias of such a
@@ -163,7 +163,7 @@ def path_norm(params: Params) -> float:
     others = set(params) - set(names) - set(map(bias_name, names))
     if others or not names:
         raise ValueError(
-            "path_norm needs weight matrices and their biases alone, got "
+            "path_norm needs only weight matrices and their biases, got "
             f"{min(others, default='none')}: a path is a product of weights."
         )
     a = torch.ones_like(as_matrix(params, names[0])[:, 0])

@@ -54,7 +54,7 @@ def keskar_sharpness(
     points of the box, as many as `starts` says, or from the displacements z given there (each
     (p,)): from z = 0, where the gradient vanishes at a minimum, it would not move. Keskar and
     others use ε = 1e-3 and 5e-4, 10 iterations and p = 100. The "+ 1" gives the box a size that
-    does not shrink with the weights, so α θ₁ gets inside for small α.
+    does not shrink with the weights, so for small α it reaches θ₁ = 0.
     Cost: about 1.3 · iterations · starts gradients.
 
     Raises:

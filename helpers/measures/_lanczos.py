@@ -40,9 +40,9 @@ def lanczos(
     rounding) to the whole basis Q, and read the eigenvalues off the small matrix T = QHQᵀ. Stops
     when every `relative` residual is at most tol. `by=torch.abs` looks at both ends.
 
-    One start sees a repeated eigenvalue once. So for k > 1 it goes on from random vectors
-    orthogonal to all of Q, until one brings nothing new: each eigenvalue then comes as often as it
-    is repeated, or `converged` is False.
+    One start finds a repeated eigenvalue only once. So for k > 1 the iteration goes on from random
+    vectors orthogonal to all of Q, until one brings nothing new: each eigenvalue then comes as
+    often as it is repeated, or `converged` is False.
     Cost: `products` products and O(m² n) for a basis of m vectors of length n.
 
     Raises:
@@ -81,9 +81,9 @@ def _check(start: Tensor, most: int) -> None:
 def seen(values: Tensor, off: float, steps: int, n: int, goal: Tensor, by: Callable, tol: float):
     """Return whether a random start, from which H looks like `values`, would show the value `goal`.
 
-    `off` is the residual of the best of them. It would, if that one is known: to `tol`, or to a
-    tenth of what it lies below the goal. Or the steps were many: beside those in [−b, b] a larger
-    one grows like a Chebyshev polynomial, and has outgrown its share of a random vector, 1/n.
+    `off` is the residual of the best of them. The start would show it if that best is known to
+    `tol`, or to a tenth of its distance below the goal; or if the steps were many: beside values in
+    [−b, b] a larger one grows like a Chebyshev polynomial, past its share 1/n of a random vector.
     """
     best = values[by(values).argmax()]
     size, gap = float(best.abs()), float(by(goal) - by(best))
@@ -106,9 +106,9 @@ def krylov(
 ) -> Iterator[Space]:
     """Yield Q (m, n), T = QHQᵀ (m, m) and how far each Hq sticks out, for m = 1 … min(n, steps).
 
-    The rows of Q are orthonormal. H maps all but the newest into their span, and what of that one
-    sticks out is the next row, unless it is but rounding. A `space` that was yielded is gone on
-    with from another start, and its last row then sticks out for ever.
+    The rows of Q are orthonormal. H maps all but the newest into their span, and what sticks out of
+    the newest's image is the next row, unless it is only rounding. A `space` yielded before is
+    continued from a new start, and the image of its last row then sticks out for good.
     """
     n, none = len(start), torch.zeros(0, 0, dtype=torch.float64)
     Q, T, before = space or (start.new_empty(0, n), none, none.flatten())
@@ -134,7 +134,7 @@ def krylov(
 def ritz(
     T: Tensor, k: int, *, outside: Tensor, by: Callable[[Tensor], Tensor] = lambda values: values
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the k eigenvalues of T = QHQᵀ (m, m) wanted, their vectors, residuals, and ‖T‖₂.
+    """Return the k wanted eigenvalues of T = QHQᵀ (m, m), their vectors, residuals, and ‖T‖₂.
 
     This is the Rayleigh–Ritz approximation to H: never above λ_max. The residual of Qᵀw is at most
     what sticks out of the span, `outside` (m,) times |w|: exactly that from one start, where only
@@ -148,7 +148,7 @@ def ritz(
 def relative(residuals: Tensor, values: Tensor, largest: Tensor) -> Tensor:
     """Return each residual over its |λ|, or over a hundredth of the largest |λ| if that is more.
 
-    Near zero an eigenvalue is not known to a share of itself: rounding is a share of the largest.
+    Near zero no eigenvalue is known relative to itself: rounding is relative to the largest.
     """
     size = values.abs().maximum(largest / 100)
     return residuals / size.clamp_min(torch.finfo(size.dtype).tiny)
@@ -166,7 +166,7 @@ def split_off(v: Tensor, Q: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def bordered(T: Tensor, rows: Tensor) -> Tensor:
-    """Return the symmetric T with p more rows and columns, of which `rows` (p, m + p) is told."""
+    """Return the symmetric T with p more rows and columns, given by `rows` (p, m + p)."""
     p = len(rows)
     corner = (rows[:, -p:] + rows[:, -p:].T) / 2
     return torch.cat([torch.cat([T, rows[:, :-p].T], 1), torch.cat([rows[:, :-p], corner], 1)])

@@ -15,7 +15,7 @@ from helpers.nets._params import LossFn, Params, flatten
 
 @dataclass(frozen=True)
 class Density:
-    """A few thousand eigenvalues in the shape of a few dozen, each with its share of the whole."""
+    """The shape of thousands of eigenvalues as a few dozen, each with its share of the whole."""
 
     nodes: Tensor  # (m,) eigenvalues as seen from random vectors, ascending
     shares: Tensor  # (m,) the share of the n eigenvalues near each node; they add up to 1

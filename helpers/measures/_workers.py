@@ -59,7 +59,7 @@ def pieces(loss: LossFn) -> Iterator[tuple[float, LossFn]]:
     else:
         raise ValueError(
             f"{workers} workers need a loss with data X and y to share, got "
-            f"{type(loss).__name__}: each would measure all of it."
+            f"{type(loss).__name__}: otherwise each would measure all of it."
         )
 
 

@@ -1,4 +1,4 @@
-"""A module run with other weights than its own, and what comes out of it."""
+"""A module run with weights other than its own, and what comes out of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def called(module: nn.Module, state: Params, x: Any) -> Any:
     """Return what the module gives for x with these parameters and buffers in place of its own.
 
     Tied ones go by one name, their first. A layer that stands at two places, as in twin towers,
-    is filled once: torch fills it at both, and at the second puts back what it finds there then.
+    is filled once: torch would fill it at both, and then restore the first filling, not its own.
 
     Raises:
         ValueError: a name that is not among the module's own.
@@ -42,8 +42,8 @@ def called(module: nn.Module, state: Params, x: Any) -> Any:
                 filled[name] = state[first.setdefault(id(t), name)]
     if other := sorted(state.keys() - first.values()):
         raise ValueError(
-            f"functional needs the names that it gave, got {other[0]}: no parameter or buffer is "
-            "called so, or it is tied and goes by its first name."
+            f"functional needs the names that it gave, got {other[0]}: no parameter or buffer "
+            "has this name, or it is tied and goes by its first name."
         )
     stance = "torch._dynamo" in sys.modules and getattr(torch.compiler, "set_stance", None)
     with (stance or nullcontext)("force_eager"):  # what torch.compile made is not compiled anew

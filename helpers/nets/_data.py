@@ -88,11 +88,11 @@ def mnist1d(
     """Return MNIST-1D (Greydanus & Kobak 2024): n signals of 40 points in ten classes, X (n, 40).
 
     Each is one of ten short curves, stretched, shifted, sheared and put into noise, so a linear
-    map does poorly on them. The authors' package makes them, a second for 5,000, without a
-    network. All signals together have mean 0 and variance 1. The package's own seed is 42.
+    map does poorly on them. The authors' package makes them offline, 5,000 in about a second.
+    All signals together have mean 0 and variance 1. The package's own seed is 42.
 
     Raises:
-        ValueError: fewer than 10 signals in a part, which has ten classes.
+        ValueError: fewer than 10 signals in a part: each part has ten classes.
     """
     if min(n, test) < 10:
         raise ValueError(

@@ -63,7 +63,7 @@ def over_loader(
         prints.append(_print(X, y))
         examples += len(y)
     if not examples:
-        raise ValueError("over_loader needs at least one example, got an empty loader: a mean.")
+        raise ValueError("over_loader needs an example, got an empty loader: the loss is a mean.")
     return LoaderLoss(f, loader, criterion, prints, examples)
 
 
@@ -73,7 +73,7 @@ def _pair(batch: Any, number: int) -> tuple[Any, Tensor]:
 
 
 def _print(*data: Any) -> list[tuple]:
-    """Return what changes when any value changes, or its place: shape, type, and a digest."""
+    """Return what changes when any value changes or moves: shape, type, and a digest."""
     values, box = tree_flatten(data)
     arrays = [t.detach().cpu().contiguous() for t in values]
     digests = [blake2b(t.view(torch.uint8).numpy()).digest() for t in arrays]
@@ -84,7 +84,7 @@ def _check_order(loader: Any) -> None:
     if isinstance(getattr(loader, "sampler", None), RandomSampler):
         raise ValueError(
             "over_loader needs the same batches in every pass, got a loader with shuffle=True: "
-            "products would not be of one matrix."
+            "the products would belong to different matrices."
         )
     if getattr(loader, "drop_last", False):
         counted = hasattr(loader.dataset, "__len__")
@@ -97,9 +97,9 @@ def _check_order(loader: Any) -> None:
 
 
 def _checked_mean(criterion: Callable) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the criterion, refused where batches taken together are not the mean of the batches.
+    """Return the criterion, refused where its value on two batches together is not their mean.
 
-    Each batch is tried together with the first, which is tried in its halves (one row, twice).
+    Each batch is tried together with the first; the first is split into halves (one row: doubled).
     """
     first = []
 
@@ -129,12 +129,12 @@ def _check_mean(criterion: Callable, value: Tensor, parts: Sequence[Sequence[Ten
             "over_loader needs a criterion that is a mean over rows, got a value of shape "
             f"{tuple(value.shape)}, {float(together):.6g} for rows together and {float(mean):.6g} "
             "in two parts: take reduction='mean' without weights, ignored targets or pairs, or "
-            "average reduction='none', with weights not torch's own mean: that divides by them."
+            "average reduction='none' yourself: with weights, torch's mean divides by their sum."
         )
 
 
 def _changed(batch: int) -> ValueError:
     return ValueError(
-        f"over_loader needs the same batches in every pass, got another batch {batch} than in the "
-        "first pass: products would not be of one matrix."
+        f"over_loader needs the same batches in every pass, got another batch {batch} in place of "
+        "the first pass's: the products would belong to different matrices."
     )

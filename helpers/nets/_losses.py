@@ -81,7 +81,7 @@ def cross_entropy(f: Net, X: Any, y: Tensor, *, smoothing: float = 0.0) -> Loss:
 
 
 def by_rows(f: Net, X: Any) -> tuple[Net, Tensor]:
-    """Return f and X as a loss takes them: several inputs go by the numbers of their rows, (N,).
+    """Return f and X as a loss takes them: several inputs are passed as their row numbers, (N,).
 
     Their real numbers are then taken in the precision of θ, where that is finer than their own.
     """
@@ -137,7 +137,7 @@ def _checked_pair(who: str, *data: Any) -> tuple[Tensor, Tensor]:
     if len(data) != 2 or not all(isinstance(values, Tensor) and values.ndim for values in data):
         got = ", ".join(type(values).__name__ for values in data)
         why = "a pair (X, y), with several inputs as a tuple or a dict X"
-        raise ValueError(f"{who} needs inputs X and targets y, tensors, got {got}: {why}.")
+        raise ValueError(f"{who} needs inputs X and targets y as tensors, got {got}: {why}.")
     X, y = map(as_ordinary, data)
     if len(X) == 0 or len(X) != len(y):
         raise ValueError(

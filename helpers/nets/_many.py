@@ -15,7 +15,7 @@ from helpers.nets._params import Params
 
 @dataclass(frozen=True)
 class Many:
-    """m nets of one shape, each where it first went below the target; net i is each block's i."""
+    """m nets of one shape, each as it first fell below the target; net i is entry i of a block."""
 
     params: Params  # θ_k (m, in, out) at the end; as at the start if it never did
     start: Params  # θ_k (m, in, out) before training
@@ -36,11 +36,11 @@ def train_many(
 ) -> Many:
     """Return m bias-free ReLU nets trained by SGD until the cross-entropy on X (N, d) is < target.
 
-    `lr` (m,) and `decay` (m,), a weight decay, are each net's own, as are its start and the order
-    of its batches; momentum is 0.9. A net stops after the first epoch that ends below the target.
+    Each net has its own `lr` (m,) and weight `decay` (m,), its own start and its own order of
+    batches; momentum is 0.9. A net stops after the first epoch that ends below the target.
 
     Raises:
-        ValueError: another number of decays than of step sizes, or a batch larger than the data.
+        ValueError: different numbers of decays and step sizes, or a batch larger than the data.
     """
     _check(X, lr, decay, batch)
     lr, decay = lr.to(X), decay.to(X)
@@ -84,5 +84,5 @@ def _check(X, lr, decay, batch):
     if lr.shape != decay.shape or not 0 < batch <= len(X):
         raise ValueError(
             f"train_many needs a decay for each lr and a batch of 1 to {len(X)}, got {len(lr)} lr, "
-            f"{len(decay)} and {batch}: each net has its own, and they share the data."
+            f"{len(decay)} decays and a batch of {batch}: each net has its own decay."
         )

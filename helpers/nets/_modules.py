@@ -78,7 +78,7 @@ class ModuleNet:
             return called(self.module, {**buffers, **given}, x)
 
     def _try_twice(self, params: Params, x: Tensor) -> None:
-        """Run the module twice on copies: it may change no copy, draw nothing, and must agree."""
+        """Run the module twice on copies: it must change none, draw nothing, and repeat itself."""
         before = {**params, "its input": x}
         copies = tree_map(lambda t: t.clone() if isinstance(t, Tensor) else t, before)
         dice, outputs = _dice(), []
@@ -97,7 +97,7 @@ class ModuleNet:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """While it lasts, float32 is float32 on a GPU too: convolutions there keep ten bits unasked."""
+    """Inside, float32 is float32 on a GPU too, where convolutions by default keep only ten bits."""
     cudnn, name, full = torch.backends.cudnn, "allow_tf32", False
     places = [cudnn, torch.backends.cuda.matmul] if torch.cuda.is_initialized() else []
     if places and hasattr(cudnn, "conv"):  # from torch 2.9 on
@@ -157,7 +157,7 @@ class _TwiceDifferentiable(TorchFunctionMode):
 
 
 def _embedding(func, i, weight, padding_idx=None, max_norm=None, norm_type=2.0, *_, **__) -> Tensor:
-    """Look rows up, with the slope of that: of padding too, not by frequency, and not sparse."""
+    """Look rows up, with the plain dense slope: for padding, too, and whatever the frequency."""
     return func(i, weight, None, max_norm, norm_type)
 
 

@@ -80,7 +80,7 @@ def perturb(params: Params, v: Tensor, t: float = 1.0) -> Params:
 
 
 def detached(params: Params) -> Params:
-    """Return θ as numbers alone, whatever they came from: no gradient flows back from here."""
+    """Return θ as plain numbers, wherever they came from: no gradient flows back from here."""
     return {name: block.detach() for name, block in params.items()}
 
 
@@ -188,7 +188,7 @@ def check_finite(params: Params, where: str) -> None:
         if not block.is_floating_point():
             raise ValueError(
                 f"{where} needs real floating-point parameters, got {name} of {block.dtype}: "
-                "derivatives are by real numbers."
+                "derivatives are with respect to real numbers."
             )
         bad = int((~torch.isfinite(block)).sum())
         if bad:

@@ -28,7 +28,7 @@ class Trained:
 def bar(items: Iterable, doing: str, *, show: bool = True) -> Iterable:
     """Return `items`, with a progress bar that says `doing` while they are used up.
 
-    None while the site is built: the bar would stand on the page as a widget, under a random name.
+    The site is built without the bar: it would be on the page as a widget, under a random name.
     """
     hidden = not show or os.environ.get("HELPERS_HOST") == "site"
     return tqdm(items, desc=doing, disable=hidden, leave=False)
@@ -48,7 +48,7 @@ def descend(
 
     Stops when ‖∇L(θ)‖₂ <= tol or after `steps` updates; `reached` says which. Full-batch ReLU nets
     often end on a kink, where the gradient jumps and no step makes it small: believe `grad_norm`.
-    A line search sees no fall of L below its rounding, so "lbfgs" rarely gets under 1e-8 · √L.
+    A line search cannot see L fall by less than rounding: "lbfgs" rarely gets below 1e-8 · √L.
     Cost: one gradient a step ("gd", "adam"), a line search of a few a step ("lbfgs").
 
     Raises:
@@ -80,7 +80,7 @@ METHODS: dict[str, Callable[[list[Tensor], float], torch.optim.Optimizer]] = {
         p,
         lr=lr,
         max_iter=1,
-        max_eval=25,  # of the line search, which has one by itself
+        max_eval=25,  # of the line search, which by default gets one
         history_size=20,
         line_search_fn="strong_wolfe",
         tolerance_grad=0,  # its own stops would come before `tol`, silently
@@ -114,7 +114,7 @@ def _check(method: str, lr: float, tol: float) -> None:
     if not (lr > 0 and tol > 0):
         raise ValueError(
             f"descend needs lr > 0 and tol > 0, got {lr} and {tol}: "
-            "a step must move, and a gradient is never shorter than nothing."
+            "a step must move, and no gradient is ever shorter than 0."
         )
 
 

@@ -24,8 +24,8 @@ FEW, MORE, SMALL = 2, 32, 100_000  # rows of X for symmetries; all, if these hav
 def asked(module: nn.Module, data, x, loss):
     """Return module, parameters and loss to measure, ‖∇L‖₂, the symmetries, and what to say.
 
-    A module in half precision is copied. What does not fit is a ValueError before the long
-    computation: the loss is run here.
+    A module in half precision is copied. The loss is run once here, so that what does not fit
+    raises its ValueError before the long computation.
     """
     f, params = functional(module)
     check_finite(params, "audit")
@@ -41,7 +41,7 @@ def asked(module: nn.Module, data, x, loss):
         f, criterion = _fitted(f, criterion)
     L = Loss(*by_rows(f, X), y, criterion) if whole else over_loader(f, data, criterion)
     value, slope = _run_once(L if whole else next(L.parts())[1], L, params, name, loss)
-    said = [f"loss: {name}{', as it is, of all rows at once' if whole and loss else ''}"]
+    said = [f"loss: {name}{', as it is, on all rows at once' if whole and loss else ''}"]
     said += ["module in training mode" if module.training else "module in evaluation mode"]
     said += [f"{dtype} measured as float32, as are the twins" for dtype in coarse]
     said += ["no ε-sharpness, which divides by 1 + L, as L is negative"] * (value < 0)
@@ -54,7 +54,7 @@ def _run_once(part: Loss, L, params: Params, name: str, given) -> tuple[float, f
     with _refused("a module that runs on X"):
         outputs = without_graph(part.f, params, part.X.to(device))
     sizes = " and ".join(str(tuple(t.shape)) for t in (*tree_leaves(outputs), part.y))
-    taken = f"{name}{'' if given else ', taken as no loss= was given'}"
+    taken = f"{name}{'' if given else ', since no loss= was given'}"
     with _refused("a loss of (outputs, y) that runs", f"; this was {taken}, of shapes {sizes}"):
         slope, value = float(gradient(L, params).norm()), float(without_graph(L, params))
     if abs(value) < float("inf"):
@@ -109,7 +109,7 @@ def _wide(t: Tensor) -> Tensor:
 
 
 def _criterion(loss, y: Tensor):
-    """Return the name of a loss and the loss, of which there is a usual one for these targets."""
+    """Return the name of the loss and the loss: the one given, or else the usual one for y."""
     usual = squared_error if y.is_floating_point() else cross_entropy
     name = getattr(loss or usual, "__name__", type(loss).__name__)
     name = f"the class {name}" if isinstance(loss, type) else name

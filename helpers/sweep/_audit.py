@@ -17,7 +17,7 @@ from helpers.sweep._asked import answers
 from helpers.sweep._sweep import curvature_sweep
 
 BOUND, POSITIONS = 100.0, 41  # c goes from 1/100 to 100, evenly in its logarithm
-CURVE = 0.03  # residual over λ on the way; it errs by its square, and the ends are measured anew
+CURVE = 0.03  # residual over λ on the way; λ errs by its square, and the ends are measured anew
 TOLS = 1e-3, 1e-5, 1e-7  # of an eigenvalue, over itself or a hundredth of the largest
 EXACT, SAMPLES = 1500, 40  # up to so many parameters the trace is exact; else so many samples
 
@@ -25,13 +25,13 @@ EXACT, SAMPLES = 1500, 40  # up to so many parameters the trace is exact; else s
 def strongest(loss: Loss, params: Params, symmetries: Symmetries, dice: torch.Generator):
     """Return the rescaling that raises the trace most, its powers of c, and what `traces` needs.
 
-    Where θ is long, as far as random signs tell; the sums are then estimated for this one anew.
+    For a long θ random signs decide which; the sums are then estimated afresh for that one.
     """
     theta, found = flatten(params), symmetries.found or [None]
     few = len(theta) <= EXACT
     diag = diagonal(loss, params, None if few else SAMPLES, dice) if few or found[1:] else theta
     best = (-torch.inf,)
-    for knob in found:  # its S is c to some whole powers, which c = 2 tells
+    for knob in found:  # its S is made of whole powers of c, which c = 2 shows
         S = symmetries.scaling({knob: 2.0} if knob else {})
         power = {name: S[name].log2().round() for name in params}
         values, of = flatten(power).unique(return_inverse=True)
@@ -103,7 +103,7 @@ def _compared(loss: Loss, params: Params, twins: dict[str, Params], knob) -> dic
     if not far <= max(torch.finfo(t.dtype).eps for t in (like, outputs)) ** 0.5 * size:
         raise ValueError(
             f"audit needs a rescaling that keeps every output, got {knob.up}, which moves one by "
-            f"{far:.1e}: the module takes another way on these data than on x, or rounds coarsely."
+            f"{far:.1e}: the module takes another path on these data than on x, or rounds coarsely."
         )
     flips, total = add_up(torch.tensor(counts, device=like.device)).tolist()
     return {"moved": far / size if size else 0.0, "flips": flips, "answers": total}

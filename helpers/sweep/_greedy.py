@@ -51,8 +51,8 @@ def serve_repeated(
 ) -> tuple[ReducedBasis, Ritz, bool]:
     """Return what `serve_all` does, and whether it reaches the goal with all repeated eigenvalues.
 
-    One first guess sees a repeated eigenvalue once: so for k > 1 random vectors are added, until
-    one brings nothing new.
+    One first guess finds a repeated eigenvalue only once. So for k > 1 random vectors are added,
+    until one brings nothing new.
     """
     basis, ritz = serve_all(basis, factors, goal, generator)
     complete, n = goal.k == 1, basis.Q.shape[1]

@@ -38,8 +38,8 @@ def _from_exponents(params, exponents, amounts):
     rows, knobs = [], 1 if amounts.ndim == 1 else amounts.shape[1]
     if bad := [name for name, e in exponents.items() if torch.as_tensor(e).numel() != knobs]:
         raise ValueError(
-            f"a sweep needs an exponent of each layer for each knob, got {exponents[bad[0]]} of "
-            f"{bad[0]} for {knobs}: a row of amounts holds one for each knob."
+            f"a sweep needs one exponent per knob for each layer, got {exponents[bad[0]]} for "
+            f"{bad[0]} (knobs: {knobs}): a row of amounts holds one for each knob."
         )
     for j in range(knobs):
         powers = {name: float(torch.as_tensor(e).reshape(-1)[j]) for name, e in exponents.items()}

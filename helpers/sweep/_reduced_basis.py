@@ -29,7 +29,7 @@ class Small:
 
 @dataclass(frozen=True)
 class ReducedBasis:
-    """Orthonormal rows Q, each zero outside one group, and what their images stick out of Q."""
+    """Orthonormal rows Q, each zero outside one group, and what of their images sticks out of Q."""
 
     product: Product  # v ↦ H v, the entries of v sorted by group
     groups: list[slice]  # where each group lies
@@ -62,16 +62,16 @@ def empty_basis(product: Product, sizes: list[int], like: Tensor) -> ReducedBasi
 
 
 def extend(basis: ReducedBasis, parts: Mapping[int, Tensor]) -> ReducedBasis:
-    """Return `basis` with a vector added in each of some groups g: its entries there, parts[g].
+    """Return `basis` with one vector more in each group g of `parts`, with the entries parts[g].
 
-    Each is made orthogonal to the basis first; the groups keep them apart from each other. One of
-    which nothing but rounding is left is not added. Cost: one product for each that is.
+    Each is first made orthogonal to the basis; lying in different groups, they are orthogonal to
+    each other. If only rounding is left of one, it is not added. Cost: one product for each added.
     """
     V, group = _inside_groups(basis, parts)
     if not len(V):
         return basis
     Q = torch.cat([basis.Q, V])
-    E = torch.empty_like(Q)  # filled in place: of a large net it is the largest thing in memory
+    E = torch.empty_like(Q)  # filled in place: for a large net it is the largest thing in memory
     E[-len(V) :], C = split_off(torch.stack([basis.product(v) for v in V]), Q)  # (p, n), (p, m)
     along = basis.E @ V.T  # (m, p) the part of the old images that is now inside
     torch.addmm(basis.E, along, V, alpha=-1, out=E[: -len(V)])
@@ -166,7 +166,7 @@ def compress(small: Small, W: Tensor, cutoff: float) -> tuple[Small, Tensor]:
     """Return a smaller basis that holds the vectors Σ_i W_ij q_i up to `cutoff`, and its rows.
 
     `W` (m, p) are eigenvectors at some α. Their parts inside one group span little, as they turn
-    slowly with α. The rows C (m', m) say how the new basis is made of the old: CQ.
+    slowly with α. The rows C (m', m) say how the new basis, CQ, is made from the old.
     """
     rows, group = [], []
     for g in small.group.unique():

@@ -62,8 +62,8 @@ def curvature_sweep(
     `{"theta1": (1, 0), "theta2": (-1, 1), "theta3": (0, -1)}` with amounts (A, 2).
     `block_traces`, from `layer_traces`, add the traces; `by=torch.abs` looks at both ends.
     Each eigenvalue comes as often as it is repeated.
-    Cost: `products` products, some 15 to 40 and for k > 1 half as many more, each about two
-    gradients, however many α.
+    Cost: `products` products, some 15 to 40 (half as many again for k > 1), each about two
+    gradients; more α do not add any.
 
     Raises:
         ValueError: k outside 1 … n, tol <= 0, max_products < 1, no amounts or amounts <= 0, a
