@@ -144,7 +144,7 @@ def audit(
     all rows at once, and refused over a loader. The module is measured in its mode, half precision
     as float32 (the twins too), frozen parameters like others. One rescaling is followed from
     c = 1/100 to 100. Its flattest and its sharpest twin are measured afresh, except for the trace:
-    it follows by Theorem 3 from products here, exact to 1,500 parameters, else from random signs.
+    it follows by Theorem 3 from products here, exact up to 1,500 parameters, else by random signs.
     Cost: some 330 Hessian-vector products; in small networks some 200, and one for each parameter.
 
     Raises:

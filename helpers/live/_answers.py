@@ -83,7 +83,7 @@ def read(answer, want, *, whole=False, place=""):
 def same(got, want, tol):
     """Whether what was read is the truth; numbers may differ by `tol`, relatively.
 
-    A relative error of 0 means nothing, so there 1e-9 passes; elsewhere rounding passes, too.
+    At 0 no error is relative, so 1e-9 passes there; at any other number rounding passes, too.
     """
     sizes = [abs(leaf) for leaf in leaves(want) if isinstance(leaf, float)]
     return _same(got, want, tol, max([1.0, *filter(math.isfinite, sizes)]))

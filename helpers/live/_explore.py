@@ -42,8 +42,8 @@ def explore(
     Each panel must change with the knobs, or be among `still_panels`. `why` is for the next author:
     the reason why nothing is dragged, or why two ends of a knob look alike.
 
-    Texts may hold `$λ_{max}$`, and words written `[the trace](trace)` light what `mark("trace",
-    line)` named. A site figure has at most 200 positions, 1,000 SVG elements and 60 kB.
+    Texts may hold `$λ_{max}$`, and words written `[the trace](trace)` light what was named by
+    `mark("trace", line)`. A site figure has at most 200 positions, 1,000 SVG elements and 60 kB.
 
     Raises: ValueError for a missing caption or alt text, a bad name, guess or handle, a panel that
     stands still, a figure over its budget or a `draw` with memory; RuntimeError, naming the

@@ -68,7 +68,7 @@ def linear_knob(low, high, *, start, steps=41, label=None, unit=None):
 
 
 def choice(options, *, start=None, label=None):
-    """A row of buttons, one for each of `options` (any values, shown as text); at first `start`."""
+    """A row of buttons, one for each of `options` (any values, shown as text), `start` pressed."""
     options = tuple(options)
     if len(options) < 2:
         raise ValueError(

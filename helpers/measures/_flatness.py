@@ -115,7 +115,7 @@ def predicted_eps_sharpness(loss: LossFn, params: Params, eps_radius: float) -> 
 def hs_description_length(loss: Loss, params: Params, eps_output: float) -> float:
     """Return Hochreiter and Schmidhuber's −Σ log Δw_i in nats, the mean over the inputs.
 
-    So many nats describe the weights precisely enough: fewer for a flatter box. The authors sum
+    That many nats describe the weights precisely enough: fewer for a flatter box. The authors sum
     over inputs; a mean does not grow with N. Only weights with ∂f/∂w ≠ 0 are counted, so
     under T_α it changes by Σ log D_i over them: (#active out − #active in) · log α. ("Flat
     Minima", Neural Computation 9(1), 1997.) Cost: one gradient for each output of each input.

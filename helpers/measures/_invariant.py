@@ -65,7 +65,7 @@ def scaled_spectral_norm(
 def rangamani_sharpness(loss: LossFn, params: Params) -> float:
     """Return max |λ(G⁻¹ Hess L)|, G⁻¹ = blockdiag(‖θ_k‖² I): each block in units of its norm.
 
-    At a minimum it is λ_max. Constant under T_α, one factor a layer, not under one a hidden unit.
+    At a minimum it is λ_max. Constant under one factor a layer (T_α), not one for each hidden unit.
     Rangamani and others, "A Scale Invariant Flatness Measure for Deep Network Minima", 2019.
     """
     S = {name: block.norm().expand_as(block) for name, block in params.items()}

@@ -23,7 +23,7 @@ def called(module: nn.Module, state: Params, x: Any) -> Any:
     """Return what the module gives for x with these parameters and buffers in place of its own.
 
     Tied ones go by one name, their first. A layer that stands at two places, as in twin towers,
-    is filled once: torch would fill it at both, and then restore the first filling, not its own.
+    is filled once: torch would fill it at both, and then restore the first filling instead.
 
     Raises:
         ValueError: a name that is not among the module's own.

@@ -157,7 +157,7 @@ class _TwiceDifferentiable(TorchFunctionMode):
 
 
 def _embedding(func, i, weight, padding_idx=None, max_norm=None, norm_type=2.0, *_, **__) -> Tensor:
-    """Look rows up, with the plain dense slope: for padding, too, and whatever the frequency."""
+    """Look rows up, with the plain dense slope: of padding, too, and not divided by frequency."""
     return func(i, weight, None, max_norm, norm_type)
 
 

@@ -63,7 +63,7 @@ def curvature_sweep(
     `block_traces`, from `layer_traces`, add the traces; `by=torch.abs` looks at both ends.
     Each eigenvalue comes as often as it is repeated.
     Cost: `products` products, some 15 to 40 (half as many again for k > 1), each about two
-    gradients; more α do not add any.
+    gradients, however many values of α there are.
 
     Raises:
         ValueError: k outside 1 … n, tol <= 0, max_products < 1, no amounts or amounts <= 0, a
