@@ -511,7 +511,7 @@ def test_what_is_no_module_is_one_sentence(module):
 def test_over_a_loader_class_weights_are_refused_and_no_other_loss_is_called_the_same():
     weighted = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 1.0]).double())
     loader = DataLoader(TensorDataset(X, y), batch_size=20)
-    with pytest.raises(ValueError, match="with weights not torch's own mean: that divides by them"):
+    with pytest.raises(ValueError, match="with weights, torch's mean divides by their sum"):
         audit(made(5, 6, 3), loader, loss=weighted, progress=False)
 
 

@@ -92,7 +92,7 @@ LISTED = {  # every wrong answer that the chapters list, with a part of its sent
     "listed 3": {
         ALPHA: ("alpha_answer = 0.02 / theta['theta2'].norm().item()", "the second layer"),
         OTHER: ("alpha_other = theta['theta1'].norm().item() / 0.1", "length of the first layer"),
-        BALANCE: (NOT_UNDONE, "the norms are equal, and the function changed"),
+        BALANCE: (NOT_UNDONE, "the norms are equal, but the function has changed"),
     },
     "listed 4": {
         ALPHA: ("alpha_answer = 0.02 / theta['theta1'].abs().max().item()", "the largest entry"),

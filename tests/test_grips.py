@@ -723,7 +723,7 @@ def test_a_menu_leads_to_the_lines_that_made_the_figure(visit):
     tab = visit(height=480)
     tab.locator("#rungs .live-bar").evaluate("bar => bar.scrollIntoView({behavior: 'instant'})")
     tab.locator("#rungs .live-more").click()
-    tab.locator("#rungs").get_by_role("button", name="The lines").click()
+    tab.locator("#rungs").get_by_role("button", name="The code").click()
     lines = tab.locator(".cell_input", has_text='name="rungs"').element_handles()
     assert tab.locator("#rungs .live-menu[open]").count() == 0
     tab.wait_for_function(TOP, arg=lines[0])

@@ -100,12 +100,11 @@ def _box(one, spot, page):
     words = _two_lines(one.short)
     first = y + HIGH / 2 + (4.5 if len(words) == 1 else -3)
     text = "".join(
-        f'<tspan x="{x + WIDE / 2:g}" y="{first + 15 * k:g}">{html.escape(line)}</tspan>'
-        for k, line in enumerate(words)
+        f'<tspan x="{x + WIDE / 2:g}" y="{first + 15 * k:g}">{html.escape(line)} </tspan>'
+        for k, line in enumerate(words)  # the space, or two lines are heard as one word
     )
     return (
-        f'<a href="{href}" aria-label="{html.escape(one.short)}">'
-        f'<rect x="{x}" y="{y}" width="{WIDE}" height="{HIGH}" rx="7" '
+        f'<a href="{href}"><rect x="{x}" y="{y}" width="{WIDE}" height="{HIGH}" rx="7" '
         f'fill="var(--wash)" stroke="var(--{_colour(one.name)})" stroke-width="2"/>'
         f'<text text-anchor="middle">{text}</text></a>'
     )

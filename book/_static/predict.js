@@ -32,6 +32,7 @@
 
   function spoken(node) {
     if (node.nodeType === Node.TEXT_NODE) return node.data.replace(/[\u2061-\u2064]/g, "");
+    if (node.nodeType !== Node.ELEMENT_NODE) return ""; // a comment
     const formula = node.localName === "mjx-container" && node.querySelector("math");
     const parts = [...(formula || node).childNodes].map(spoken).filter(Boolean);
     if (SPOKEN[node.localName]) return SPOKEN[node.localName](parts);
