@@ -78,9 +78,9 @@ class Report:
             "These numbers belong to the weights, not to the function: one rescaling, of layer "
             f"{up} by a factor from 1/{BOUND:g} to {BOUND:g}, takes the eigenvalue from {low} to "
             f"{high}, while {changed}no output changes by more than {number(self.moved, 2)} of "
-            f"the largest. {self.symmetries.dim} factors are "
-            "free in this way, and together they reach at least as far. So a comparison by "
-            "curvature needs a rule for the scale of the weights. The rescaling leaves "
+            f"the largest. {self.symmetries.dim} factors are free in this way, and together they "
+            "reach at least as far. So a comparison by curvature needs a rule for the scale of the "
+            "weights. The rescaling leaves "
             f"{', '.join(f'{name} {here[name]}' for name in KEPT)} unchanged; no "
             "rescaling can tell whether any of these numbers predicts generalization."
         )

@@ -341,6 +341,8 @@ def test_symmetries_are_looked_for_on_two_rows_where_these_reach_each_layer(monk
     found, rows = seen_rows(monkeypatch, made(5, 6, 3), (X, y))
     assert (found.dim, rows) == (6, [2])
     assert seen_rows(monkeypatch, made(5, 6, 3), (X, y), 7)[1] == [7]
+    with pytest.raises(ValueError, match=r"^audit needs a finite number of rows > 0, got -3: resc"):
+        asked(made(5, 6, 3), (X, y), -3, None)
 
 
 def test_experts_that_two_rows_miss_are_looked_for_on_more(monkeypatch):

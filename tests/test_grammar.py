@@ -26,7 +26,7 @@ PAGES = [path for path in pages.sources() if path.suffix == ".ipynb"]
 def test_every_figure_keeps_the_grammar(site, path):
     name = path.relative_to(pages.ROOT).with_suffix("").as_posix()
     html = (site / f"{name}.html").read_text(encoding="utf-8")
-    figures = list(shown.figures(html, path.stem, shown.reasons([path])))
+    figures = list(shown.figures(html, path.stem, shown.reasons(path)))
     assert figures or path.stem == "before_you_start"
     assert [fault for figure in figures for fault in grammar.faults(figure)] == []
 

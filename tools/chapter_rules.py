@@ -138,7 +138,7 @@ def exercises(page):
             yield f"{page.name} needs :class: dropdown on the solution of {label}."
     for title, label in EXERCISE.findall(page.text()):
         if not TITLE.fullmatch(title.strip()):
-            yield (f"{page.name}: {label} needs a title as 'Core, 5 minutes: name', got {title!r}.")
+            yield f"{page.name}: {label} needs a title as 'Core, 5 minutes: name', got {title!r}."
     begun = {label: (at, cell) for label, at, cell in starters(page)}
     for label in asked:
         if label not in begun:

@@ -8,28 +8,27 @@ import os
 import sys
 from pathlib import Path
 
-import nbformat
-from nbclient import NotebookClient
-
 from tools import grammar, shown
+from tools.parallel import Chapter
 
 
 def ran(path):
     """The HTML of all that the notebook shows on the site."""
-    notebook = nbformat.read(path, as_version=4)
-    folder = {"metadata": {"path": str(path.parent)}}
+    chapter = Chapter(path.stem, path, timeout=None)
     os.environ["HELPERS_HOST"] = "site"
     try:
-        NotebookClient(notebook, timeout=None, kernel_name="python3", resources=folder).execute()
+        chapter.run()
     finally:
         del os.environ["HELPERS_HOST"]
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    if chapter.error:
+        sys.exit(f"{chapter.place} stopped: {chapter.reason}")
+    outputs = [output for cell in chapter.notebook.cells for output in cell.get("outputs", ())]
     return "\n".join(output.get("data", {}).get("text/html", "") for output in outputs)
 
 
 def main(name):
     path = Path(name).resolve()
-    figures = list(shown.figures(ran(path), path.stem, shown.reasons([path])))
+    figures = list(shown.figures(ran(path), path.stem, shown.reasons(path)))
     faults = [fault for figure in figures for fault in grammar.faults(figure)]
     print(*faults or [f"{len(figures)} figures keep the rules."], sep="\n")
     return bool(faults)

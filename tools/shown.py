@@ -56,15 +56,14 @@ class Figure:
         )
 
 
-def reasons(paths):
-    """The names of the figures of these notebooks that say why a rule does not hold for them."""
+def reasons(path):
+    """The names of the figures of a notebook that say why a rule does not hold for them."""
     found = set()
-    for path in paths:
-        for _, cell in pages.read(path).code():
-            for call in pages.calls(cell.source, {"explore"}):
-                given = {keyword.arg: keyword.value for keyword in call.keywords}
-                if ast.unparse(given.get("why", ast.Constant(None))) != "None":
-                    found.add(ast.literal_eval(given["name"]))
+    for _, cell in pages.read(path).code():
+        for call in pages.calls(cell.source, {"explore"}):
+            given = {keyword.arg: keyword.value for keyword in call.keywords}
+            if ast.unparse(given.get("why", ast.Constant(None))) != "None":
+                found.add(ast.literal_eval(given["name"]))
     return found
 
 

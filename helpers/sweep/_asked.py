@@ -16,7 +16,7 @@ from helpers.measures._products import gradient
 from helpers.nets._loader import over_loader
 from helpers.nets._losses import Loss, by_rows, checked_data, cross_entropy, squared_error
 from helpers.nets._modules import functional
-from helpers.nets._params import Params, check_finite, without_graph
+from helpers.nets._params import Params, check_finite, positive, without_graph
 
 FEW, MORE, SMALL = 2, 32, 100_000  # rows of X for symmetries; all, if these have so few numbers
 
@@ -81,6 +81,8 @@ def _symmetries(module: nn.Module, X, x) -> Symmetries:
     def rows(n: int) -> Any:
         return tree_map(lambda t: _wide(t[:n].to(device)), X)
 
+    if isinstance(x, int):
+        positive("audit", "number of rows", x, "rescalings are looked for on them")
     if x is not None:
         return find_symmetries(module, rows(x) if isinstance(x, int) else x)
     with suppress(ValueError):
