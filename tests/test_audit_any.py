@@ -411,6 +411,17 @@ def test_a_loss_below_zero_lacks_one_row_and_the_report_says_which():
     assert f"leaves loss {number(below.readings['here']['loss'])}, adaptive" in below.words
 
 
+@pytest.mark.parametrize("left", [0, 0.5])
+def test_a_loss_that_is_not_below_zero_lacks_no_row(left):
+    module = made(5, 6, 3)
+    with torch.no_grad():
+        down = F.cross_entropy(module(X), y) - left
+    report = audit(module, (X, y), loss=lambda z, y: F.cross_entropy(z, y) - down, progress=False)
+    assert report.readings["here"]["loss"] == left
+    assert "ε-sharpness" in report.readings["here"]
+    assert "no ε-sharpness" not in str(report)
+
+
 NO_ANSWERS = {
     "real targets": ((4, 5), torch.rand(4, 5)),
     "one real target": ((4, 1), torch.rand(4, 1)),
