@@ -1,6 +1,7 @@
 """What every test may ask for: the ledger, the built site, a browser."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.stash[RECORDS] = []
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # what we start would ignore it
 
 
 def pytest_collection_modifyitems(items):

@@ -7,14 +7,12 @@ times as long as `png` here for a larger file, since it tries filters on each ro
 import io
 import struct
 import zlib
-from contextlib import contextmanager
-from functools import partial
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from PIL import Image
 
-from helpers.live._axis_memo import AxisMemo, axes_of, look
+from helpers.live._axis_memo import AxisMemo, look
 
 DPI = 144  # twice the layout's 72 points: sharp on a dense screen
 
@@ -48,28 +46,6 @@ class AxisLayers(AxisMemo):
 
     A new one is pasted too, so that a picture does not depend on what was shown before.
     """
-
-    def __init__(self):
-        super().__init__()
-        self._boxes = {}
-
-    @contextmanager
-    def watching(self, fig):
-        """While this lasts, a drawing of `fig` neither draws nor measures axes at rest."""
-        axes = axes_of(fig)
-        for axis in axes:  # a title asks for it, to stand clear of ticks
-            axis.get_tightbbox = partial(self._box, axis)
-        try:
-            with super().watching(fig):
-                yield
-        finally:
-            for axis in axes:
-                del axis.get_tightbbox
-
-    def _box(self, axis, renderer, **options):
-        if axis not in self._boxes or not self.rests(axis):
-            self._boxes[axis] = type(axis).get_tightbbox(axis, renderer, **options)
-        return self._boxes[axis]
 
     def _draw(self, axis, renderer):
         if not self.rests(axis):
