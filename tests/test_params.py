@@ -73,6 +73,40 @@ def test_names_of_weights_and_biases():
     assert P.bias_name("0.weight") == "0.bias"
 
 
+def test_blocks_of_two_dtypes_get_their_own_back():
+    like = {"theta1": torch.zeros(2, 3), "b1": torch.zeros(3, dtype=torch.float64)}
+    back = P.unflatten(torch.arange(9.0).double(), like)
+    assert {name: block.dtype for name, block in back.items()} == {
+        "theta1": torch.float32,
+        "b1": torch.float64,
+    }
+    assert torch.equal(P.flatten(back), torch.arange(9.0).double())
+
+
+def test_a_tensor_of_inference_mode_is_copied_for_autograd_and_no_other_is():
+    with torch.inference_mode():
+        made = torch.ones(3)
+    with pytest.raises(RuntimeError, match="[Ii]nference tensor"):
+        made.requires_grad_()
+    copied = P.as_ordinary(made).requires_grad_()
+    (slope,) = torch.autograd.grad(copied.square().sum(), copied)
+    assert torch.equal(slope, 2 * torch.ones(3))
+    assert P.as_ordinary(copied) is copied
+
+
+def test_a_value_comes_without_its_graph_though_it_needs_one_inside():
+    def force(x):
+        z = x.clone().requires_grad_()
+        return {"force": torch.autograd.grad((z**3).sum(), z, create_graph=True)[0], "of": "x³"}
+
+    x = torch.tensor([1.0, 2.0])
+    out = P.without_graph(force, x)
+    assert torch.equal(out["force"], 3 * x**2) and out["of"] == "x³"
+    assert not out["force"].requires_grad
+    theta = x.clone().requires_grad_()
+    assert not P.without_graph(torch.square, theta).requires_grad
+
+
 def test_a_vector_of_the_wrong_length_is_refused():
     with pytest.raises(ValueError, match=r"unflatten needs a vector of shape \(9,\), got \(8,\)"):
         P.unflatten(torch.zeros(8), TWO)

@@ -233,8 +233,9 @@ def test_theta_itself_always_counts():
 def test_eps_must_be_positive_and_finite(measure, eps):
     loss, params = bowl([1.0, 1.0])
     knob = {"window": 1.0} if measure is volume_flatness else {"radius": 1.0}
-    with pytest.raises(ValueError, match=f"{measure.__name__} needs a finite eps_height > 0"):
+    with pytest.raises(ValueError, match=f"{measure.__name__} needs a finite eps_height > 0") as no:
         measure(loss, params, eps, **knob)
+    assert "how far the loss may rise" in str(no.value)
     with pytest.raises(ValueError, match=f"{measure.__name__} needs finite parameters, got 2"):
         measure(loss, {"w": params["w"] * NAN}, 0.1, **knob)
 
@@ -253,6 +254,8 @@ def test_too_many_cells_are_refused_before_they_are_made():
     loss, params = bowl([1.0])
     with pytest.raises(ValueError, match="needs points >= 3 .* got 2 points in 1 dim"):
         volume_flatness(loss, params, 0.1, window=1.0, points=2)
+    three = volume_flatness(loss, params, 1e9, window=1.0, points=3)  # as few as that will do
+    assert int(three.inside.sum()) == 3
 
 
 @pytest.mark.parametrize("window", [-1.0, 0.0, INF, (0.5, 1.0), (-1.0, NAN)])
@@ -280,6 +283,12 @@ def test_boxes_do_not_touch_zero(r):
     params = {"theta1": torch.tensor([[1.5, -1.0]]), "theta2": torch.ones(2, 1)}
     with pytest.raises(ValueError, match="disjoint_alpha needs 0 < r < 1.5, got"):
         disjoint_alpha(params, r)
+
+
+@pytest.mark.parametrize("r", [0.1, 1.0, 1.4])
+def test_the_next_box_begins_at_twice_the_most_that_a_box_has(r):
+    params = {"theta1": torch.tensor([[1.5, -1.0]]), "theta2": torch.ones(2, 1)}
+    assert disjoint_alpha(params, r) * (1.5 - r) == pytest.approx(2 * (1.5 + r))
 
 
 def test_the_first_layer_has_to_exist():
@@ -332,6 +341,7 @@ def test_a_loss_that_never_rises_fills_window_and_ball_to_the_last_digit():
     assert found.value == pytest.approx((0.7 - low) * (0.7 - high), rel=1e-12)
     whole = volume_flatness(nothing, params, 0.1, window=0.1, points=7)
     assert whole.value == pytest.approx(0.04, rel=1e-12)
+    assert whole.cut and whole.rim == 0  # what lies beyond the window is no neighbour outside
     seen = visible_volume(nothing, params, 0.1, radius=0.3, samples=9, scan=4)
     assert seen.value == pytest.approx(math.pi * 0.09, rel=1e-9)
 
