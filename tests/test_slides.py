@@ -415,7 +415,7 @@ def test_notes_have_the_guides_own_lines_and_the_class_gets_no_answer(book):
     seen = theirs.of_figure("meaning/why_flat", "rounding")
     assert asked in seen and answered not in seen
     opening, closing = ours.of_meeting(("meaning/why_flat", "meaning/volume"))
-    assert "How the course runs" in opening and "Ticket: what does" in closing
+    assert "How the course runs" in opening and "Exit ticket: what does" in closing
     assert ours.of_figure("meaning/why_flat", "no-such") == ""
     assert ours.of_meeting(("meaning/why_flat", "after/real_networks")) == ("", "")
 
@@ -443,7 +443,7 @@ def test_what_a_class_does_after_the_last_figure_has_a_slide(book):
     (groups, their, told), (ticket, asked, _) = Notes(book, keys=True).tasks(
         ("after/theorem_as_algorithm", "after/audit_your_network")
     )
-    assert (groups, ticket) == ("Your turn", "Ticket at the door")
+    assert (groups, ticket) == ("Your turn", "Exit ticket")
     assert "Five groups, one work each" in their and "Kwon" in their and "<a" not in their
     assert "What to hold the groups to" in told and "What to hold the groups to" not in their
     assert "All five statements" in asked and "True or false" in asked

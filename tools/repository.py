@@ -16,7 +16,7 @@ from tools import ROOT
 ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
 FIRST_CELL = """\
 #@title Fetch the book's helpers (on Colab)
-# Once; torch and numpy stay as they are. PyPI's package helpers is another one.
+# Once; torch and numpy stay as they are. The package helpers on PyPI is not this one.
 import importlib.machinery
 import importlib.util
 import shutil

@@ -14,7 +14,7 @@ from tools.plain import Here, plain
 MARKS = re.compile(r"^<!-- /?instructor -->\n", re.M)
 ITEM = re.compile(r"^: (?=\*\d+ minutes\.\*|\*Homework:\*)", re.M)
 PLAN = "(six-weeks)="
-TASK = re.compile(r"\*\d+ minutes\.\* (Ticket: )?(.+)", re.S)
+TASK = re.compile(r"\*\d+ minutes\.\* (Exit ticket: )?(.+)", re.S)
 LINK = re.compile(r"</?a\b[^>]*>")  # a click on a slide leads nowhere else
 EXERCISE = re.compile(r"\{ref\}`[^`]*<([\w-]+)>`")
 NUMBERED = re.compile(r"^\((?=\d+\) )(.+)$", re.M)  # "1) …", which Markdown lists
@@ -49,7 +49,7 @@ class Notes:
         ends = (_ends(blocks, chapters)[1] for blocks in (self.public, self.blocks))
         for piece, notes in zip(*ends, strict=True):
             if found := TASK.match(piece):
-                heading = "Ticket at the door" if found[1] else "Your turn"
+                heading = "Exit ticket" if found[1] else "Your turn"
                 task = self.html(found[2][0].upper() + found[2][1:]) + self.statements(found[2])
                 yield heading, LINK.sub("", task), self.html(notes)
 
