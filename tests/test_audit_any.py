@@ -341,6 +341,7 @@ def test_symmetries_are_looked_for_on_two_rows_where_these_reach_each_layer(monk
     found, rows = seen_rows(monkeypatch, made(5, 6, 3), (X, y))
     assert (found.dim, rows) == (6, [2])
     assert seen_rows(monkeypatch, made(5, 6, 3), (X, y), 7)[1] == [7]
+    assert seen_rows(monkeypatch, made(5, 6, 3), (X, y), X[:5])[1] == [5]
     with pytest.raises(ValueError, match=r"^audit needs a finite number of rows > 0, got -3: resc"):
         asked(made(5, 6, 3), (X, y), -3, None)
 
@@ -450,7 +451,11 @@ def test_where_there_are_no_answers_the_paragraph_speaks_of_outputs():
             X.float(),
             "a module that runs on X, got: mat1 and mat2 must have the same",
         ),
-        (made(4, 6, 3), X, "a module that runs on X, got: .* cannot be multiplied"),
+        (
+            made(4, 6, 3),
+            X,
+            r"a module that runs on X, got: .* cannot be multiplied \([x\d and]*\)\.$",
+        ),
         (
             made(5, 6, 1),
             X,
