@@ -475,6 +475,33 @@ def test_a_trace_that_is_exactly_zero_has_no_error():
     assert trace.tolist() == error.tolist() == [0, 0]
 
 
+def test_each_trace_has_the_error_of_its_own_sums():
+    power = {"a": torch.tensor([0.0, 1.0]), "b": torch.tensor([1.0])}
+    sums = torch.randn(7, 2, generator=dice(), dtype=torch.float64)
+    trace, error = helpers.sweep._audit.traces(power, sums, [0.5, 2.0])
+    for c, mean, standard in zip([0.5, 2.0], trace, error):
+        each = sums.numpy() @ [1, c**-2]  # a trace for each random sample
+        assert float(mean) == pytest.approx(each.mean())
+        assert float(standard) == pytest.approx(each.std(ddof=1) / 7**0.5)
+
+
+def test_the_ball_is_searched_from_its_rim_along_the_sharpest_direction(monkeypatch):
+    started, search = [], helpers.sweep._audit.eps_sharpness
+
+    def watched(loss, params, radius, *, starts):
+        started.append((radius, starts))
+        return search(loss, params, radius, starts=starts)
+
+    monkeypatch.setattr(helpers.sweep._audit, "eps_sharpness", watched)
+    module = made(5, 6, 3)
+    audit(module, (X, y), progress=False)
+    radius, (one, other) = started[0]  # here; the twins follow
+    H = dense(module, F.cross_entropy, X, y)
+    assert float(one.norm()) == pytest.approx(radius) and torch.equal(other, -one)
+    v = one / radius
+    assert float(v @ H @ v) == pytest.approx(float(torch.linalg.eigvalsh(H)[-1]), rel=2e-3)
+
+
 def test_a_single_output_answers_by_its_sign_and_zero_is_not_above_zero():
     assert answers(torch.tensor([[0.0], [1.0], [-1.0]]), y[:3]).flatten().tolist() == [0, 1, 0]
 
