@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import helpers._audit
 import helpers.sweep._audit
-from helpers import audit, flatten, number, squared_error, unflatten
+from helpers import audit, flatten, number, over_loader, squared_error, unflatten
 from helpers.live._audit_panels import audit_panels
 from helpers.sweep._audit import _compared
 
@@ -155,6 +155,19 @@ def test_a_largest_output_that_changes_is_counted_once_for_each_example():
     found = compared(1.0, -4e-12)
     assert found["flips"] == 1
     assert found["moved"] == pytest.approx(4e-12, rel=1e-3)  # in units of the largest output
+
+
+def test_the_largest_change_is_that_of_all_batches():
+    """Of two batches the first moves, or the second."""
+    f = lambda params, x: x * params["w"]  # noqa: E731
+    here = {"w": torch.ones(2, dtype=torch.float64)}
+    twin = {"w": torch.tensor([1 - 4e-12, 1], dtype=torch.float64)}
+    rows = torch.tensor([[3.0, 0], [0, 3.0]], dtype=torch.float64)
+    for order in ([0, 1], [1, 0]):
+        data = DataLoader(TensorDataset(rows[order], torch.zeros_like(rows)), batch_size=1)
+        loss = over_loader(f, data, lambda z, y: (z - y).square().mean())
+        found = _compared(loss, here, {"twin": twin}, SimpleNamespace(up="w"))
+        assert found["moved"] == pytest.approx(4e-12, rel=1e-3)
 
 
 def test_small_outputs_are_held_to_the_same_share_of_their_size():

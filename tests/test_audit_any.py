@@ -74,6 +74,21 @@ def sampled():
     return reports, dense(module, F.cross_entropy, X, y).diagonal()
 
 
+def test_a_long_vector_s_strongest_rescaling_is_chosen_from_random_signs(monkeypatch):
+    asked_for, diagonal = [], helpers.sweep._audit.diagonal
+
+    def watched(loss, params, samples, dice):
+        asked_for.append(samples)
+        return diagonal(loss, params, samples, dice)
+
+    monkeypatch.setattr(helpers.sweep._audit, "diagonal", watched)
+    module = made(5, 6, 6, 3)
+    audit(module, (X, y), progress=False)
+    monkeypatch.setattr(helpers.sweep._audit, "EXACT", 0)
+    audit(module, (X, y), progress=False)
+    assert asked_for == [None, helpers.sweep._audit.SAMPLES]
+
+
 def test_a_sampled_trace_at_a_twin_is_as_right_as_its_standard_error_says(sampled):
     reports, diagonal = sampled
     for report in reports:
