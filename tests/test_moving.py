@@ -38,6 +38,16 @@ def test_a_change_of_the_figure_is_noticed(monkeypatch):
     assert moving.made_from() != before
 
 
+def test_a_fork_s_address_is_no_change_of_the_figure(monkeypatch):
+    before = moving.made_from()
+    page = moving.pages.read(ROOT / moving.FRONT)
+    _, first = next(iter(page.code()))
+    assert "github.com" in first.source
+    first.source = first.source.replace("sharp-minima-book/", "somebody/")
+    monkeypatch.setattr(moving.pages, "read", lambda _: page)
+    assert moving.made_from() == before
+
+
 def test_the_readme_opens_with_the_site_two_commands_and_the_moving_picture():
     places = [
         README.index(words)
