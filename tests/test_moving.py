@@ -7,7 +7,7 @@ import re
 
 from PIL import Image
 
-from tools import ROOT, moving
+from tools import ROOT, moving, repository
 
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -49,9 +49,9 @@ def test_a_fork_s_address_is_no_change_of_the_figure(monkeypatch):
 
 
 def test_the_readme_opens_with_the_site_two_commands_and_the_moving_picture():
+    site = repository.site(repository.address()[0])
     places = [
-        README.index(words)
-        for words in ("](https://sharp-minima-book", "git clone", "make serve", "moving.gif")
+        README.index(words) for words in (f"]({site}/)", "git clone", "make serve", "moving.gif")
     ]
     assert places == sorted(places)
     assert "moving.gif" in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)[0]

@@ -9,7 +9,7 @@ import pytest
 
 from tools import ROOT, contract, pages, repository
 
-NEW = "https://github.com/you/your-fork"
+NEW = "https://github.com/somebody/another-name"
 FILES = ("_config.yml", "README.md", "CITATION.cff", "pyproject.toml", ".zenodo.json")
 FILES += ("helpers/README.md", "book/teach/cite.md", "book/teach/accessibility.md")
 
@@ -34,6 +34,8 @@ def test_every_copy_of_the_address_moves(fork):
         assert not [name for name in repository.spellings(old) if name in text], path
         if path.suffix == ".ipynb":
             assert not list(contract.first_cells(pages.read(path, fork)))
+    command = f"git clone {NEW} && cd another-name\n"
+    assert command in (fork / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("url", ["", "you/your-fork", "https://gitlab.com/you/it", f"{NEW}/tree/x"])

@@ -104,10 +104,10 @@ def rewrite(path, old, new):
 
 
 def spellings(url):
-    """How an address is written: owner/name, and the site that GitHub Pages makes of it."""
+    """How an address is written: owner/name, its site on GitHub Pages, the way into its clone."""
     slug = url.removeprefix("https://github.com/")
     owner, name = slug.split("/")
-    return slug, f"{owner}.github.io/{name}"
+    return slug, f"{owner}.github.io/{name}", f"cd {name}"
 
 
 def main(new):
