@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup
 from test_faults import build, new_book, write_book
 from test_grips import ON_SCREEN, data_of, position
 
-from tools import ROOT, gallery, pages, search
+from tools import ROOT, gallery, pages, repository, search
 
 SET_UP = """\
 from helpers import choice, explore, log_axes, log_knob, mark, panels, still
@@ -230,7 +230,7 @@ def test_it_says_where_it_is_from_and_how_to_put_it_into_a_page(alone, html):
     tab = alone("walk")
     link = tab.locator("h1 a").get_attribute("href")
     assert link == "../book/front.html#walk"
-    address = "https://sharp-minima-book.github.io/sharp-minima-book"
+    address = repository.site(repository.address()[0])
     assert f"{address}/book/front.html#walk" in tab.locator(".source").inner_text()
     lines = tab.locator("textarea").input_value()
     assert lines.startswith(f'<iframe src="{address}/figures/walk.html" title="A page"')

@@ -42,8 +42,9 @@ def test_a_fork_s_address_is_no_change_of_the_figure(monkeypatch):
     before = moving.made_from()
     page = moving.pages.read(ROOT / moving.FRONT)
     _, first = next(iter(page.code()))
-    assert "github.com" in first.source
-    first.source = first.source.replace("sharp-minima-book/", "somebody/")
+    url = repository.address()[0]
+    assert url in first.source
+    first.source = first.source.replace(url, "https://github.com/somebody/another-name")
     monkeypatch.setattr(moving.pages, "read", lambda _: page)
     assert moving.made_from() == before
 
