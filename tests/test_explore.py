@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from matplotlib.axis import XAxis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
@@ -299,9 +299,15 @@ def moves_as_a_whole(ax):
     return lambda at: ax.set_position([0.2 + at // 2 / 10, 0.2, 0.3, 0.3])
 
 
+def has_a_factor(ax):
+    """A number stands over the axis at some positions, and the title makes room for it."""
+    ax.set_title("how high it is")
+    return lambda at: ax.set_ylim(0, [1, 3e-7][at // 2 % 2])
+
+
 TOUCHED = [moves_an_end, renames, recolours_a_tick, reformats, goes_logarithmic, switches_off]
 TOUCHED += [hides_one, keeps_its_aspect, has_a_grid, has_a_twin, has_an_inset, has_a_neighbour]
-TOUCHED += [moves_its_limits_behind_the_back, moves_as_a_whole]
+TOUCHED += [moves_its_limits_behind_the_back, moves_as_a_whole, has_a_factor]
 
 
 @pytest.mark.parametrize("make", [moving, hiding, redrawn, reordered, *TOUCHED])
@@ -317,6 +323,20 @@ def test_axes_that_stand_still_are_drawn_once(monkeypatch):
     monkeypatch.setattr(XAxis, "draw", lambda *args: (drawn.append(1), draw(*args)))
     frames_of(moving, memo=AxisMemo())
     assert len(drawn) == 2  # and once more by `freeze`
+
+
+def test_axes_that_stand_still_are_measured_once(monkeypatch):
+    (fig,), (ax,) = panels(1)
+    ax.set_title("asks whether ticks stand in its way")
+    draw, memo, measured = moving(ax), AxisMemo(), []
+    draw(0)
+    freeze(fig)
+    measure = Axis.get_tightbbox
+    monkeypatch.setattr(Axis, "get_tightbbox", lambda *a: (measured.append(1), measure(*a))[1])
+    for at in range(5):
+        draw(at)
+        snapshot(fig, memo)
+    assert len(measured) == 1
 
 
 class Forgetful(AxisMemo):

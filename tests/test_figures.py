@@ -97,6 +97,18 @@ def test_a_frozen_layout_does_not_move():
     assert ax.get_position().bounds == before
 
 
+@pytest.mark.parametrize("heights", [(0, 3e-7), (1e5 + 0.1, 1e5 + 0.3), (0, 3e7)])
+def test_a_title_stands_clear_of_a_factor_over_its_axis(heights):
+    (fig,), (ax,) = panels(1)
+    ax.plot([0, 1], heights)
+    title, factor = ax.set_title("The loss"), ax.yaxis.get_offset_text()
+    freeze(fig)
+    fig.draw_without_rendering()
+    assert factor.get_text()
+    assert not title.get_window_extent().overlaps(factor.get_window_extent())
+    assert title.get_window_extent().y1 <= fig.bbox.height
+
+
 def test_panels_are_figures_of_their_own():
     figs, axes = panels(3)
     assert [ax.figure for ax in axes] == figs

@@ -1,4 +1,4 @@
-"""Axes that did not change are not drawn again: they take half of a drawing's time.
+"""Axes that did not change are not drawn again, nor measured: that takes half of a drawing's time.
 
 Between two positions of a figure its ticks and labels mostly stand still. While a figure is watched
 an Axis that looks as it did when it was last drawn writes an empty group, and `fill` puts its last
@@ -21,18 +21,19 @@ class AxisMemo:
 
     def __init__(self):
         self._drawn = {}  # Axis → (how it looked, its group)
+        self._boxes = {}  # Axis → its box, which a title asks for, to stand clear of ticks
 
     @contextmanager
     def watching(self, fig):
         """While this lasts, a drawing of `fig` leaves out the axes that did not change."""
         axes = axes_of(fig)
         for axis in axes:
-            axis.draw = partial(self._draw, axis)
+            axis.draw, axis.get_tightbbox = partial(self._draw, axis), partial(self._box, axis)
         try:
             yield
         finally:
             for axis in axes:
-                del axis.draw
+                del axis.draw, axis.get_tightbbox
 
     def rests(self, axis):
         """Whether `axis` looks as it did when it was last drawn.
@@ -40,6 +41,11 @@ class AxisMemo:
         Asked while the figure is drawn, not before: its Axes settles limits and place then.
         """
         return axis in self._drawn and self._drawn[axis][0] == look(axis)
+
+    def _box(self, axis, renderer, **options):
+        if axis not in self._boxes or not self.rests(axis):
+            self._boxes[axis] = type(axis).get_tightbbox(axis, renderer, **options)
+        return self._boxes[axis]
 
     def _draw(self, axis, renderer):
         if self.rests(axis):

@@ -51,7 +51,6 @@ STYLE = {
     "axes.titlelocation": "left",
     "axes.titlesize": TYPE,
     "axes.titleweight": "bold",
-    "axes.titley": 1.0,  # fixed: else each drawing measures every tick label to place the title
     "axes.labelsize": TYPE,
     "figure.facecolor": "none",
     "font.family": "DejaVu Sans",
