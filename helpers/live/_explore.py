@@ -19,9 +19,8 @@ from IPython.display import Markdown, display
 from helpers.live import _host_kernel as host_kernel
 from helpers.live import _host_site as host_site
 from helpers.live._figures import SETTINGS
-from helpers.live._knobs import Knob, choice, linear_knob, log_knob
+from helpers.live._knobs import Knob
 
-__all__ = ["choice", "explore", "linear_knob", "log_knob", "say", "still"]
 # Keywords of `explore` that are not knobs.
 RESERVED = ("fig", "name", "caption", "alt", "drag", "guess", "still_panels", "why")
 

@@ -6,22 +6,6 @@ from dataclasses import dataclass
 
 from helpers.live._numbers import number
 
-GREEK = {
-    "alpha": "α",
-    "beta": "β",
-    "gamma": "γ",
-    "delta": "δ",
-    "epsilon": "ε",
-    "eps": "ε",
-    "eps_height": "ε (height)",
-    "eps_radius": "ε (radius)",
-    "eta": "η",
-    "theta": "θ",
-    "lambda": "λ",
-    "rho": "ρ",
-    "sigma": "σ",
-}
-
 
 @dataclass(frozen=True)
 class Knob:
@@ -98,8 +82,8 @@ def _slider(values, start, label, unit):
 
 
 def label_of(name, knob):
-    """What stands beside the control: the knob's own label, or its name with Greek letters."""
-    return knob.label or GREEK.get(name, name.replace("_", " "))
+    """What stands beside the control: the knob's own label, or its name."""
+    return knob.label or name.replace("_", " ")
 
 
 def positions(knobs):

@@ -21,7 +21,7 @@ def number(value, digits=3):
     if -4 <= int(exponent) <= 5:
         decimals = max(0, digits - 1 - int(exponent))
         return _trim(f"{float(f'{mantissa}e{exponent}'):,.{decimals}f}").replace("-", "−")
-    power = "10" + str(int(exponent)).translate(_SUPERSCRIPT)
+    power = power_of_ten(int(exponent))
     mantissa = _trim(mantissa).replace("-", "−")
     return {"1": power, "−1": "−" + power}.get(mantissa) or f"{mantissa}×{power}"
 

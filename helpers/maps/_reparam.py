@@ -120,10 +120,9 @@ def weight_norm(
             "zero has no direction to be normalized."
         )
 
-    def loss_sv(params: Params) -> Tensor:
-        s, v = params[f"{name}.s"], params[f"{name}.v"]
-        rest = {k: block for k, block in params.items() if not k.startswith(f"{name}.")}
-        return loss({name: s * v / _norm(v, dim), **rest})
+    def loss_sv(new: Params) -> Tensor:
+        s, v = new[f"{name}.s"], new[f"{name}.v"]  # in θ's order: a net takes its layers by it
+        return loss({k: s * v / _norm(v, dim) if k == name else new[k] for k in params})
 
     rest = {k: block for k, block in params.items() if k != name}
     return loss_sv, {f"{name}.s": s, f"{name}.v": params[name], **rest}

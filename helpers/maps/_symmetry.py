@@ -80,8 +80,26 @@ def unit_scaling(params: Params, c: Tensor, *, up: str, down: str) -> Params:
 
 
 def apply_scaling(params: Params, S: Params) -> Params:
-    """Return T(θ) = S ⊙ θ."""
-    return {name: S[name] * block for name, block in params.items()}
+    """Return T(θ) = S ⊙ θ.
+
+    Raises:
+        ValueError: S is not shaped like θ.
+    """
+    return {name: s * params[name] for name, s in aligned("apply_scaling", S, params).items()}
+
+
+def aligned(who: str, S: Params, params: Params) -> Params:
+    """Return S in the order of θ, by which `flatten` goes; a ValueError unless shaped like θ."""
+    if {name: s.shape for name, s in S.items()} != {n: block.shape for n, block in params.items()}:
+        raise ValueError(
+            f"{who} needs a number for each entry of {_shapes(params)}, got "
+            f"{_shapes(S) or 'none'}: each weight has a unit of its own."
+        )
+    return {name: S[name] for name in params}
+
+
+def _shapes(params: Params) -> str:
+    return ", ".join(f"{name} {tuple(block.shape)}" for name, block in params.items())
 
 
 def alpha_scale(

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
+from itertools import combinations
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from helpers.maps._rules import RULES
 from helpers.nets._called import called, dense, tensors
 
 
+@torch.inference_mode(False)  # in which steps come whole, and have no rule
 def believed(module: nn.Module, example) -> tuple[Group, dict[int, str]]:
     """Return the group of a module, and which of its kinds may not be believed, with the reason.
 
@@ -94,7 +96,7 @@ class Trial:
         must keep the outputs, in every draw, on both inputs: to `tol`, or to 100 times rounding.
         """
         kinds, felt, faults, asked = {*range(len(group.kinds))}, set(), {}, tol
-        for n in range(4 if kinds else 0):
+        for n in range(4 if kinds else 1):
             self.draw()
             if not n:
                 self._check_still()
@@ -119,13 +121,11 @@ class Trial:
         self.base = [self.run(self.params, x) for x in self.xs]
 
     def _check_still(self) -> None:
-        again = [self.run(self.params, x) for x in self.xs]
-        pairs = (pair for two in zip(self.base, again) for pair in zip(*two))
+        both = zip(self.base, self.xs)
+        pairs = (pair for base, x in both for pair in zip(base, self.run(self.params, x)))
         if any(_distance(a, b) > 1e-6 for a, b in pairs):
-            rule = "needs the same function at every call, got one that gives two outputs for one"
-            raise ValueError(
-                f"a search for symmetries {rule} input: it keeps something between calls"
-            )
+            got = "gives two outputs for one input: it keeps something between calls"
+            raise ValueError(f"a search needs the same function at every call, got one that {got}")
 
     def far(self, group, kinds, w=0.0, at=0) -> float:
         """Return the largest relative change of an output under random factors of these kinds.
@@ -157,10 +157,10 @@ def _entwined(module) -> set[str]:
     """Return the parameters whose memory overlaps another's, so that writing one writes both."""
     spans = []
     for name, p in module.named_parameters():
-        entries = 1 + sum((n - 1) * step for n, step in zip(p.shape, p.stride()))
-        spans += [(str(p.device), p.data_ptr(), entries * p.element_size(), name)] * bool(p.numel())
-    pairs = [(a, b) for a, b in zip(sorted(spans), sorted(spans)[1:]) if a[0] == b[0]]
-    return {end[3] for a, b in pairs if b[1] < a[1] + a[2] for end in (a, b)}
+        size = (1 + sum((n - 1) * step for n, step in zip(p.shape, p.stride()))) * p.element_size()
+        spans += [(name, p.device, p.data_ptr(), p.data_ptr() + size)] * bool(p.numel())
+    pairs = [(a, b) for a, b in combinations(spans, 2) if a[1] == b[1]]
+    return {name for a, b in pairs if a[2] < b[3] and b[2] < a[3] for name in (a[0], b[0])}
 
 
 def _copy(t, dtype=None):

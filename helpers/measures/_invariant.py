@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from helpers.maps._symmetry import aligned
 from helpers.measures._gauss_newton import outputs_and_jacobian
 from helpers.measures._lanczos import lanczos
 from helpers.measures._products import gradient, hessian_operator
@@ -45,12 +46,10 @@ def scaled_spectral_norm(
         ValueError: non-finite θ or S, S that is zero or of other shapes, no convergence.
     """
     check_finite(S, "scaled_spectral_norm")
-    s, product = flatten(S), hessian_operator(loss, params)
-    if s.shape != flatten(params).shape or not bool(s.any()):
-        raise ValueError(
-            f"scaled_spectral_norm needs a non-zero S of {len(flatten(params))} entries, got "
-            f"{int((s != 0).sum())} non-zero ones of {len(s)}: it is the unit of each weight."
-        )
+    s = flatten(aligned("scaled_spectral_norm", S, params))
+    if not bool(s.any()):
+        raise ValueError("scaled_spectral_norm needs a non-zero S, got 0: it is a unit of length.")
+    product = hessian_operator(loss, params)
     generator = seeded(generator, s)
     start = s * torch.randn(len(s), generator=generator, device=s.device).to(s)
     eigen = lanczos(lambda v: s * product(s * v), start, tol=tol, by=torch.abs)
@@ -126,7 +125,8 @@ def relative_flatness(loss: LossFn, params: Params, name: str = "theta1") -> flo
     inputs, total = axes(name)[1], 0.0
     for i in range(len(w)):
         for row in w:  # Σ_ij vᵀHv over v = (row j of w, put in row i)
-            block = torch.zeros_like(w).index_add(0, torch.tensor([i], device=w.device), row[None])
+            block = torch.zeros_like(w)
+            block[i] = row
             v = flatten({**like, name: block.movedim(0, inputs)})
             total += float(v @ product(v))
     return total

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from helpers.maps._symmetry import layer_scaling
+from helpers.maps._symmetry import aligned, layer_scaling
 from helpers.nets._params import Params, flatten, sizes
 
 Scaling = Callable[[float], Params] | Mapping[str, float | Sequence[float]]
@@ -54,6 +54,10 @@ def _from_exponents(params, exponents, amounts):
 def _log_scaling(params, powers):
     """Return log S for each block at amount e, from a stand-in with one entry a block."""
     tiny = {name: torch.ones([1] * t.ndim, dtype=torch.float64) for name, t in params.items()}
+    if abs(sum(powers.values())) > 1e-9:
+        raise ValueError(
+            f"a sweep needs exponents that add up to 0, got {powers}: the output would change."
+        )
     e = torch.tensor(1.0, dtype=torch.float64).exp()
     S = layer_scaling(tiny, {name: float(e**power) for name, power in powers.items()})
     return (1e9 * flatten(S).log()).round() / 1e9  # so that equal exponents are equal
@@ -65,8 +69,9 @@ def _from_map(params, scaling, amounts):
     of = torch.zeros(n, dtype=torch.long, device=first.device)
     member = torch.zeros(1, dtype=torch.long, device=first.device)  # (G,) one entry of each group
     for amount in amounts:
-        S = flatten(scaling(amount.item() if amount.ndim == 0 else amount)).detach()
-        _check_scaling(S, n, amount)
+        S = scaling(amount.item() if amount.ndim == 0 else amount)
+        S = flatten(aligned("a sweep", S, params)).detach()
+        _check_scaling(S, amount)
         if not torch.equal(S[member][of], S):
             parent, (of, member) = of, _refine(of, S)
             rows = [row[parent[member]] for row in rows]
@@ -82,10 +87,10 @@ def _refine(of: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
     return of, member.scatter_(0, of, torch.arange(len(of), device=of.device))
 
 
-def _check_scaling(S: Tensor, n: int, amount: Tensor) -> None:
-    if S.shape != (n,) or not bool((torch.isfinite(S) & (S > 0)).all()):
+def _check_scaling(S: Tensor, amount: Tensor) -> None:
+    if not bool((torch.isfinite(S) & (S > 0)).all()):
         raise ValueError(
-            f"a sweep needs a finite scaling S > 0 for each of the {n} parameters, got "
-            f"{len(S)} entries from {float(S.min())} to {float(S.max())} at {amount.tolist()}: "
+            "a sweep needs a finite scaling S > 0, got entries from "
+            f"{float(S.min())} to {float(S.max())} at {amount.tolist()}: "
             "relu(-z) is not -relu(z)."
         )

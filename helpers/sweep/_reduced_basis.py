@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from helpers.measures._lanczos import Product, bordered, split_off
+from helpers.measures._lanczos import Product, bordered, check_fine, split_off
 
 CHUNK = 256  # values of α at a time, so that memory does not grow with their number
 
@@ -53,6 +53,7 @@ def empty_basis(product: Product, sizes: list[int], like: Tensor) -> ReducedBasi
 
     The first `sizes[0]` entries are group 0, the next `sizes[1]` group 1, and so on.
     """
+    check_fine(like)
     ends = torch.tensor(sizes).cumsum(0).tolist()
     groups = [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
     T = torch.zeros(0, 0, dtype=torch.float64)

@@ -67,7 +67,7 @@ def curvature_sweep(
 
     Raises:
         ValueError: k outside 1 … n, tol <= 0, max_products < 1, no amounts or amounts <= 0, a
-            scaling that is not finite and positive, non-finite θ.
+            scaling that is not finite and positive, block traces that do not fit, non-finite θ.
     """
     theta = flatten(params).detach()
     amounts = torch.as_tensor(amounts, dtype=torch.float64).cpu()
@@ -80,7 +80,9 @@ def curvature_sweep(
     basis = empty_basis(lambda v: H(v[back])[order], of.bincount().tolist(), theta)
     basis = extend_along(basis, first_guess(H.gradient(), generator)[order], goal.max_products)
     basis, ritz, converged = serve_repeated(basis, factors, goal, generator)
-    traces = block_traces and _traces(params, factors, of, block_traces).to(theta)
+    traces = None
+    if block_traces is not None:
+        traces = _traces(params, factors, of, block_traces).to(theta)
     found = [t.to(theta) for t in (ritz.values, ritz.residuals)]
     end = (len(basis.Q), converged, basis.Q[:, back], ritz.weights.to(theta))
     return Sweep(amounts, *found, traces, *end)
