@@ -53,10 +53,8 @@ GROUPS = {
     "measures._curvature": ("top_eigenvalues", "spectral_norm", "trace", "Estimate"),
     "measures._gauss_newton": ("layer_traces", "gauss_newton_operator"),
     "measures._spectrum": ("Density", "spectral_density", "trace_plus"),
-    "measures._flatness": (
-        *("Sharpness", "eps_sharpness", "predicted_eps_sharpness"),
-        *("hs_description_length", "hs_box"),
-    ),
+    "measures._flatness": ("Sharpness", "eps_sharpness", "predicted_eps_sharpness"),
+    "measures._description": ("hs_description_length", "hs_box"),
     "measures._volume": ("Volume", "volume_flatness", "visible_volume", "disjoint_alpha"),
     "measures._keskar": ("BoxSharpness", "keskar_sharpness", "box_half_sides"),
     "measures._entropy": ("LocalEntropy", "local_entropy", "quadratic_local_entropy"),

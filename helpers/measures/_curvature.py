@@ -98,8 +98,8 @@ def trace(
     Raises:
         ValueError: fewer than two samples, non-finite θ.
     """
-    if samples is not None and samples < 2:
-        raise ValueError(f"trace needs samples >= 2, got {samples}: one has no spread.")
+    if samples is not None and not (samples >= 2 and samples == int(samples)):
+        raise ValueError(f"trace needs a number of samples >= 2, got {samples}: one has no spread.")
     if samples is None:
         return Estimate(float(diagonal(loss, params).sum()), 0.0)
     of = torch.zeros_like(flatten(params), dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""Whether torch's derivatives of a loss are those of the loss: tried once for each module.
+"""Whether torch's derivatives of a loss are those of the loss: tried once for each kind of graph.
 
 Some steps have a derivative that is wrong, cut off or set to zero, and torch does not say so. The
 book's own nets have none of them, and are not tried.
@@ -25,9 +25,9 @@ HALVINGS, ENOUGH = 16, 0.1  # of θ, until a step as long as θ changes L that m
 def checked_gradient(loss: LossFn, params: Params) -> tuple[list[Tensor], list[Tensor]]:
     """Return ∇L(θ) with its graph and the θ it was taken at, each as one tensor for each block.
 
-    If a module takes part for the first time, if a step has a derivative of its own, or if a slope
-    is declared constant, gradient and Hessian are first compared with differences: a few gradients
-    and products, on a few examples.
+    If a module takes part for the first time in such steps, if a step has a derivative of its own,
+    or if a slope is declared constant, gradient and Hessian are first compared with differences: a
+    few gradients and products, on a few examples.
 
     Raises:
         ValueError: they do not agree.
@@ -36,8 +36,8 @@ def checked_gradient(loss: LossFn, params: Params) -> tuple[list[Tensor], list[T
     new, own = _untried(value)
     if new or own or not all(g_b.requires_grad for g_b in g):
         _check(*_exact(loss, params))
-        for net in new:
-            net.checked = True
+        for net, kind in new:
+            net.checked.add(kind)
     return g, blocks
 
 
@@ -52,11 +52,16 @@ def check_outputs(outputs: Tensor, f: Net, params: Params, X: Tensor) -> None:
 
 
 def _untried(value: Tensor) -> tuple[list, bool]:
-    """Return the modules that take part for the first time, and if a step has its own slope."""
+    """Return modules with their kind of graph, if it is new, and whether a step has its own slope.
+
+    Two graphs are of one kind if they have the same steps: what is detached later is seen too.
+    """
     nodes = _nodes(value)
-    nets = [node.metadata["net"] for node in nodes if "net" in node.metadata]
+    nets = {node.metadata["net"] for node in nodes if "net" in node.metadata}
+    steps = frozenset(node.name() for node in nodes)
+    kinds = [(net, (steps, *(net.probed or ()))) for net in nets]
     own = any(isinstance(node, BackwardCFunction) for node in nodes)
-    return [net for net in nets if not net.checked], own
+    return [(net, kind) for net, kind in kinds if kind not in net.checked], own
 
 
 def _nodes(value: Tensor) -> set[Node]:

@@ -51,7 +51,7 @@ def local_entropy(
     loader and for layers such as an LSTM.
 
     Raises:
-        ValueError: γ <= 0, fewer than two samples, non-finite θ.
+        ValueError: γ <= 0, fewer than two samples, non-finite θ, a loss that is NaN nearby.
     """
     if samples < 2:
         raise ValueError(f"local_entropy needs samples >= 2, got {samples}: one has no spread.")
@@ -65,6 +65,11 @@ def local_entropy(
     prior = _log_normal(c, 0 * mean, gamma**-0.5 + 0 * scale)
     proposal = torch.logaddexp(prior, _log_normal(c, mean, scale)) - log(2)
     log_w = -(L - base) + prior - proposal
+    if not bool(log_w.isfinite().any()) or bool(log_w.isnan().any()):
+        raise ValueError(
+            f"local_entropy needs a loss that is a number around θ, got {int(L.isnan().sum())} NaN "
+            f"among {samples}: the integral goes over all weights."
+        )
     w = (log_w - log_w.max()).exp()  # (samples,)
     value = float(w.mean().log() + log_w.max()) - base + len(mean) / 2 * log(2 * pi / gamma)
     error = float(w.std() / w.mean()) / samples**0.5

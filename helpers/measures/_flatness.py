@@ -1,7 +1,7 @@
-"""Measures of flatness that are not read off the Hessian alone: what moves inside a ball or a box.
+"""ε-sharpness: the highest loss nearby.
 
-Three families (section 2 of the paper): the size of a region (`volume`, and Hochreiter and
-Schmidhuber's box here), curvature (`curvature`), the highest loss nearby (ε-sharpness here).
+One of three families (section 2 of the paper); the others are the size of a region (`_volume`, and
+the box of `_description`) and curvature (`_curvature`).
 """
 
 from __future__ import annotations
@@ -10,27 +10,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import jacrev
 
 from helpers.measures._curvature import spectral_norm, top_eigenvalues
-from helpers.measures._derivatives import checked_gradient
-from helpers.measures._each import each
 from helpers.measures._products import gradient
-from helpers.measures._workers import add_up, pieces
-from helpers.nets._losses import Loss
-from helpers.nets._modules import full_precision
 from helpers.nets._params import (
     LossFn,
-    Net,
     Params,
-    check_finite,
     detached,
     flatten,
     loss_at,
     perturb,
     positive,
     seeded,
-    unflatten,
     weight_names,
     without_graph,
 )
@@ -72,12 +63,13 @@ def eps_sharpness(
     best, top = torch.zeros_like(theta), base
     if starts is None:
         starts = _starts(loss, params, eps_radius, generator)
+    if not starts or any(start.shape != theta.shape for start in starts):
+        got = ", ".join(str(tuple(start.shape)) for start in starts) or "none"
+        raise ValueError(
+            f"eps_sharpness needs starts of shape ({len(theta)},), got {got}: "
+            "a start is a displacement of all parameters."
+        )
     for start in starts:
-        if start.shape != theta.shape:
-            raise ValueError(
-                f"eps_sharpness needs starts of shape ({len(theta)},), got {tuple(start.shape)}: "
-                "a start is a displacement of all parameters."
-            )
         v, value = _climb(loss, params, _into_ball(start, eps_radius), eps_radius, steps)
         if value > top:
             best, top = v, value
@@ -110,45 +102,6 @@ def predicted_eps_sharpness(loss: LossFn, params: Params, eps_radius: float) -> 
             f"curvature by {rise:.1e}."
         )
     return rise / (1 + base)
-
-
-def hs_description_length(loss: Loss, params: Params, eps_output: float) -> float:
-    """Return Hochreiter and Schmidhuber's −Σ log Δw_i in nats, the mean over the inputs.
-
-    That many nats describe the weights precisely enough: fewer for a flatter box. The authors sum
-    over inputs; a mean does not grow with N. Only weights with ∂f/∂w ≠ 0 are counted, so
-    under T_α it changes by Σ log D_i over them: (#active out − #active in) · log α. ("Flat
-    Minima", Neural Computation 9(1), 1997.) Cost: one gradient for each output of each input.
-
-    Raises:
-        ValueError: eps_output <= 0, or non-finite θ.
-    """
-    check_finite(params, "hs_description_length")
-    total = flatten(params).new_zeros(())
-    for w, part in pieces(loss):
-        X = part.X.to(total.device)
-        checked_gradient(part, params)  # refused where a slope is not that of L
-        box = each(lambda x, f=part.f: hs_box(f, params, x, eps_output), X, chunk=32)  # (N, n)
-        total += w * torch.where(box.isinf(), 0.0, -box.log()).sum(1).mean()
-    return float(add_up(total))
-
-
-@full_precision()
-def hs_box(f: Net, params: Params, x: Tensor, eps_output: float) -> Tensor:
-    """Return the half-sides Δw of the box in which f(θ, x) hardly changes, shape (n,); x is (d,).
-
-    Flatness condition 2 gives each weight the same share, Δw_i = c / ‖∂f/∂w_i‖; condition 1,
-    Σ_k (Σ_i |∂f_k/∂w_i| Δw_i)² = ε, sets c. A weight that f does not depend on gets ∞.
-
-    Raises:
-        ValueError: eps_output <= 0.
-    """
-    why = "it is the squared output change that is tolerated"
-    positive("hs_box", "eps_output", eps_output, why)
-    J = jacrev(lambda theta: f(unflatten(theta, params), x[None])[0])(flatten(params))  # (out, n)
-    slope = J.square().sum(0).sqrt()  # (n,)
-    share = torch.where(slope > 0, J.abs() / slope, 0.0).sum(1)  # (out,)
-    return (eps_output / share.square().sum()).sqrt() / slope
 
 
 def _check_ball(who: str, loss: LossFn, params: Params, eps_radius: float) -> float:

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import isfinite
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from helpers.measures._lanczos import Product
+from helpers.nets._losses import check_value
 from helpers.nets._modules import full_precision
 from helpers.nets._params import LossFn, Params, as_ordinary, check_finite
 
@@ -25,7 +25,7 @@ def kept_gradient(loss: LossFn, params: Params) -> tuple[list[Tensor], list[Tens
     with torch.inference_mode(False), torch.enable_grad(), _in_one_sentence():
         theta = {k: as_ordinary(b).detach().requires_grad_() for k, b in params.items()}
         blocks, value = list(theta.values()), loss(theta)
-        _check_differentiable(value)
+        check_value("the curvature of L", value)
         g = torch.autograd.grad(value, blocks, create_graph=True, materialize_grads=True)
     if not bool(torch.isfinite(flat(g)).all()):
         raise ValueError(
@@ -50,7 +50,7 @@ def kept_product(g: list[Tensor], blocks: list[Tensor]) -> Product:
         moved = torch.stack([part.flatten(1).any(1) for part in parts], 1).tolist()
         each = zip(zip(*parts, strict=True), moved, strict=True)
         Hv = torch.stack([_pulled_back(g, blocks, *row) for row in each]).reshape(v.shape)
-        _check_second(Hv)
+        _check_second(Hv, v)
         return Hv
 
     return product
@@ -73,9 +73,14 @@ def _pulled_back(
     return torch.cat(images, dim=-1)
 
 
-def _check_second(Hv: Tensor) -> None:
+def _check_second(Hv: Tensor, v: Tensor) -> None:
     if isfinite(Hv.sum()) or bool(Hv.isfinite().all()):  # a sum is cheap, but may overflow
         return
+    if bad := int((~v.isfinite()).sum()):
+        raise ValueError(
+            f"a Hessian-vector product needs a finite v, got {bad} NaN or infinite entries: "
+            "it has no direction."
+        )
     raise ValueError(
         f"a Hessian-vector product needs second derivatives at θ, got {int((~Hv.isfinite()).sum())}"
         " NaN or infinite entries: L bends without bound there, as a norm does at 0."
@@ -85,20 +90,6 @@ def _check_second(Hv: Tensor) -> None:
 def flat(g: Sequence[Tensor]) -> Tensor:
     """Return the blocks of a gradient as one vector (n,), without their graph."""
     return torch.cat([block.detach().reshape(-1) for block in g])
-
-
-def _check_differentiable(value: Any) -> None:
-    if not isinstance(value, Tensor) or value.ndim or not value.is_floating_point():
-        shape = f" {value.dtype} of shape {tuple(value.shape)}" if isinstance(value, Tensor) else ""
-        raise ValueError(
-            "the curvature of L needs a loss that returns one real number as a tensor, got "
-            f"{type(value).__name__}{shape}: there is one slope for each parameter."
-        )
-    if not value.requires_grad:
-        raise ValueError(
-            f"the curvature of L needs a loss that can be differentiated, got {value} without a "
-            "gradient: something between θ and L is detached or rounds."
-        )
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def lanczos(
     Cost: `products` products and O(m² n) for a basis of m vectors of length n.
 
     Raises:
-        ValueError: max_products < 1, or a start that is zero.
+        ValueError: max_products < 1, a start that is zero, or floats of 16 bits.
     """
     _check(start, max_products)
     n, generator, space, known = len(start), seeded(None, start), None, None
@@ -71,10 +71,18 @@ def lanczos(
 
 
 def _check(start: Tensor, most: int) -> None:
-    if most < 1 or not bool(start.any()):
+    if most < 1:
+        raise ValueError(f"lanczos needs max_products >= 1, got {most}: nothing is seen for free.")
+    if not bool(start.any()):
+        raise ValueError("lanczos needs a start that is not zero, got 0: it has no direction.")
+
+
+def check_fine(v: Tensor) -> None:
+    """Raise a ValueError unless `v` has more digits than a float of 16 bits."""
+    if torch.finfo(v.dtype).eps > 1e-4:
         raise ValueError(
-            f"lanczos needs max_products >= 1 and a start that is not zero, got {most} and one of "
-            f"length {float(start.norm()):.3g}: zero has no direction."
+            f"eigenvalues need float32 or float64, got {v.dtype}: what sticks out of a few "
+            "vectors would be taken for rounding; make the parameters float32 first."
         )
 
 
@@ -110,6 +118,7 @@ def krylov(
     the newest's image is the next row, unless it is only rounding. A `space` yielded before is
     continued from a new start, and the image of its last row then sticks out for good.
     """
+    check_fine(start)
     n, none = len(start), torch.zeros(0, 0, dtype=torch.float64)
     Q, T, before = space or (start.new_empty(0, n), none, none.flatten())
     r, largest = split_off(start, Q)[0], float(T.abs().max()) if len(T) else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import lgamma, log, pi
+from math import isfinite, lgamma, log, pi
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from helpers.nets._params import (
     LossFn,
     Params,
     check_finite,
+    finest,
     flatten,
     perturb,
     positive,
@@ -48,25 +49,24 @@ def volume_flatness(
 ) -> Volume:
     """Return the volume of C(L, θ, ε): the connected set around θ where L < L(θ) + ε.
 
-    Definition 1 of the paper.
-
-    C is often unbounded (Theorem 2), so it is cut off: θ + Σ z_i d_i with low <= z <= high, or
-    |z_i| <= `window`. The rows of `directions` (d, n) span the slice; without them it is all of
-    the space. Cells of the grid count as inside when their centre is, and as connected when they
-    share a face; a passage narrower than a cell may be missed. Cost: points^d losses.
+    Definition 1 of the paper. C is often unbounded (Theorem 2), so it is cut off: θ + Σ z_i d_i
+    with low <= z <= high, or |z_i| <= `window`. The rows of `directions` (d, n) span the slice;
+    without them it is all of the space. Cells of the grid count as inside when their centre is, and
+    as connected when they share a face; a passage narrower than a cell may be missed.
+    Cost: points^d losses.
 
     Raises:
-        ValueError: eps_height <= 0, non-finite θ, directions or a window of the wrong shape,
-            directions that are not independent, a window without θ, more cells than 4 million.
+        ValueError: eps_height <= 0, non-finite θ or L(θ), a window of the wrong shape or without
+            θ, directions that do not fit or are not independent, more cells than 4 million.
     """
-    _check_height("volume_flatness", params, eps_height)
+    height = _height("volume_flatness", loss, params, eps_height)
     D = _directions(params, directions, points)
     low, high = _window(window, D)
     steps = (torch.arange(points, dtype=torch.float64) + 0.5) / points
     axes = [float(a) + float(b - a) * steps for a, b in zip(low, high)]
     Z = torch.cartesian_prod(*axes).reshape(-1, len(D)).to(D)  # (points^d, d)
     values = without_graph(each, lambda z: loss(perturb(params, z @ D)), Z)
-    below = values < without_graph(loss, params) + eps_height
+    below = values < height
     below = below.reshape([points] * len(D)).cpu().numpy()
     home = tuple(((-low / (high - low)) * points).long().clamp(0, points - 1).tolist())
     below[home] = True  # θ itself is in C, whatever the centre of its cell says
@@ -96,21 +96,18 @@ def visible_volume(
     10 or 20; the spread of R^n grows with n. Cost: samples · (scan + 40) losses.
 
     Raises:
-        ValueError: eps_height <= 0, radius <= 0, fewer than two samples, non-finite θ.
+        ValueError: eps_height <= 0, radius <= 0, fewer than two samples, non-finite θ or L(θ).
     """
-    _check_height("visible_volume", params, eps_height)
-    if not (0 < radius < float("inf") and samples >= 2):
-        raise ValueError(
-            f"visible_volume needs radius > 0 and samples >= 2, got {radius} and {samples}: "
-            "rays have a length and a spread."
-        )
-    theta = flatten(params)
-    n, generator = len(theta), seeded(generator, theta)
+    height = _height("visible_volume", loss, params, eps_height)
+    positive("visible_volume", "radius", radius, "a ray has a length")
+    if samples < 2:
+        raise ValueError(f"visible_volume needs samples >= 2, got {samples}: one has no spread.")
+    n, generator = len(theta := flatten(params)), seeded(generator, flatten(params))
     U = torch.randn(samples, n, generator=generator, device=generator.device).to(theta)
     U = U / U.norm(dim=1, keepdim=True)
-    R = without_graph(_first_crossing, loss, params, U, eps_height, radius, scan)
+    R = without_graph(_first_crossing, loss, params, U, height, radius, scan)
     unit_ball = n / 2 * log(pi) - lgamma(n / 2 + 1)  # log V_n
-    V = (n * R.log() + unit_ball).exp()  # (samples,)
+    V = (n * finest(R).log() + unit_ball).exp()  # (samples,)
     return Estimate(float(V.mean()), float(V.std() / samples**0.5))
 
 
@@ -134,12 +131,10 @@ def disjoint_alpha(params: Params, r: float, *, up: str = "theta1") -> float:
     return 2 * (size + r) / (size - r)
 
 
-def _first_crossing(loss, params, U, eps_height, radius, scan) -> Tensor:
-    base = loss(params)
-
+def _first_crossing(loss, params, U, height, radius, scan) -> Tensor:
     def above(t: Tensor) -> Tensor:  # (samples,) distances -> (samples,) bool
         values = each(lambda t, u: loss(perturb(params, u, t)), t, U)
-        return ~(values < base + eps_height)
+        return ~(values < height)
 
     low, high = torch.zeros_like(U[:, 0]), torch.full_like(U[:, 0], radius)
     open_ = torch.ones_like(low, dtype=torch.bool)  # rays that have met no wall yet
@@ -155,10 +150,15 @@ def _first_crossing(loss, params, U, eps_height, radius, scan) -> Tensor:
     return low
 
 
-def _check_height(who: str, params: Params, eps_height: float) -> None:
+def _height(who: str, loss: LossFn, params: Params, eps_height: float) -> float:
+    """Return L(θ) + ε, where C ends."""
     check_finite(params, who)
     why = "it is how far the loss may rise, and L < L(θ) holds nowhere near a minimum"
     positive(who, "eps_height", eps_height, why)
+    value = float(without_graph(loss, params))
+    if not isfinite(value):
+        raise ValueError(f"{who} needs a finite loss at θ, got {value}: nothing is as low.")
+    return value + eps_height
 
 
 def _directions(params: Params, directions: Tensor | None, points: int) -> Tensor:

@@ -34,10 +34,11 @@ def teacher_student(
     "critical point" and "minimum" of the paper's theorems hold to the last bit.
 
     Raises:
-        ValueError: `n` is not positive.
+        ValueError: `n` is not positive, or `n_test` is negative.
     """
-    if n < 1:
-        raise ValueError(f"teacher_student needs n >= 1, got {n}: a mean needs an example.")
+    if n < 1 or n_test < 0:
+        got = f"{n} and {n_test}: a mean needs an example"
+        raise ValueError(f"teacher_student needs n >= 1 and n_test >= 0, got {got}.")
     weight = weight_names(params)[0]
     first = params[weight]
     d = first.shape[axes(weight)[1]]

@@ -24,7 +24,7 @@ class LoaderLoss:
     f: Net
     loader: Any  # yields (X, y), the same batches in every pass; X as in `squared_error`
     criterion: Callable[[Tensor, Tensor], Tensor]  # mean of ℓ over the rows of a batch
-    prints: list[tuple] = field(repr=False)  # what each batch looked like in the first pass
+    fingerprints: list[tuple] = field(repr=False)  # what each batch looked like in the first pass
     examples: int
 
     def __call__(self, params: Params) -> Tensor:
@@ -36,10 +36,10 @@ class LoaderLoss:
         seen, criterion = 0, _checked_mean(self.criterion)
         for seen, batch in enumerate(self.loader, start=1):
             X, y = _pair(batch, seen)
-            if seen > len(self.prints) or _print(X, y) != self.prints[seen - 1]:
+            if seen > len(self.fingerprints) or _fingerprint(X, y) != self.fingerprints[seen - 1]:
                 raise _changed(seen)
             yield len(y) / self.examples, Loss(*by_rows(self.f, X), y, criterion)
-        if seen < len(self.prints):
+        if seen < len(self.fingerprints):
             raise _changed(seen + 1)
 
 
@@ -58,13 +58,14 @@ def over_loader(
             later, batches that differ from the first pass, or a criterion that is not a mean.
     """
     _check_order(loader)
-    prints, examples = [], 0
+    fingerprints, examples = [], 0
     for X, y in (_pair(batch, k) for k, batch in enumerate(loader, start=1)):
-        prints.append(_print(X, y))
+        fingerprints.append(_fingerprint(X, y))
         examples += len(y)
     if not examples:
         raise ValueError("over_loader needs an example, got an empty loader: the loss is a mean.")
-    return LoaderLoss(f, loader, criterion, prints, examples)
+    _check_all(loader, examples)
+    return LoaderLoss(f, loader, criterion, fingerprints, examples)
 
 
 def _pair(batch: Any, number: int) -> tuple[Any, Tensor]:
@@ -72,7 +73,7 @@ def _pair(batch: Any, number: int) -> tuple[Any, Tensor]:
     return checked_data(f"batch {number} of over_loader", *data)
 
 
-def _print(*data: Any) -> list[tuple]:
+def _fingerprint(*data: Any) -> list[tuple]:
     """Return what changes when any value changes or moves: shape, type, and a digest."""
     values, box = tree_flatten(data)
     arrays = [t.detach().cpu().contiguous() for t in values]
@@ -86,9 +87,13 @@ def _check_order(loader: Any) -> None:
             "over_loader needs the same batches in every pass, got a loader with shuffle=True: "
             "the products would belong to different matrices."
         )
-    if getattr(loader, "drop_last", False):
-        counted = hasattr(loader.dataset, "__len__")
-        left = len(loader.dataset) % loader.batch_size if counted else "an unknown number"
+
+
+def _check_all(loader: Any, examples: int) -> None:
+    batches = getattr(loader, "batch_sampler", None) or loader
+    if getattr(batches, "drop_last", False):
+        counted = hasattr(batches.sampler, "__len__")
+        left = len(batches.sampler) - examples if counted else "an unknown number"
         if left:
             raise ValueError(
                 f"over_loader needs every example, got drop_last=True, which leaves out {left}: "

@@ -101,15 +101,25 @@ def by_rows(f: Net, X: Any) -> tuple[Net, Tensor]:
 
 
 def predictions(f: Net, params: Params, X: Tensor) -> Tensor:
-    """Return the predicted class numbers argmax_c f(θ, x)_c, shape (N,)."""
-    return without_graph(f, params, X).argmax(dim=-1)
+    """Return the predicted class numbers argmax_c f(θ, x)_c, shape (N,).
+
+    Raises:
+        ValueError: outputs that are not (N, C) with two classes or more.
+    """
+    outputs = without_graph(f, params, X)
+    if outputs.ndim != 2 or outputs.shape[1] < 2:
+        raise ValueError(
+            "predictions needs a row of two numbers or more for each example, got outputs of shape "
+            f"{tuple(outputs.shape)}: the class is the place of the largest."
+        )
+    return outputs.argmax(dim=1)
 
 
 def accuracy(f: Net, params: Params, X: Tensor, y: Tensor) -> float:
     """Return the fraction of the N examples whose predicted class is y, between 0 and 1.
 
     Raises:
-        ValueError: y is not one class number for each prediction.
+        ValueError: as `predictions`, and y that is not one class number for each of them.
     """
     found = predictions(f, params, X)
     if found.shape != y.shape:
@@ -118,6 +128,21 @@ def accuracy(f: Net, params: Params, X: Tensor, y: Tensor) -> float:
             f"{tuple(found.shape)}: broadcasting would compare every pair."
         )
     return float((found == y).cpu().double().mean())
+
+
+def check_value(who: str, value: Any) -> None:
+    """Raise a ValueError unless L(θ) is one real number, as a tensor with a gradient."""
+    if not isinstance(value, Tensor) or value.ndim or not value.is_floating_point():
+        shape = f" {value.dtype} of shape {tuple(value.shape)}" if isinstance(value, Tensor) else ""
+        raise ValueError(
+            f"{who} needs a loss that returns one real number as a tensor, got "
+            f"{type(value).__name__}{shape}: there is one slope for each parameter."
+        )
+    if not value.requires_grad:
+        raise ValueError(
+            f"{who} needs a loss that can be differentiated, got {value} without a "
+            "gradient: something between θ and L is detached or rounds."
+        )
 
 
 def checked_data(who: str, *data: Any) -> tuple[Any, Tensor]:

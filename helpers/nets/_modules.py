@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from helpers.nets._called import called, tensors
-from helpers.nets._params import Net, Params, as_ordinary, finest, without_graph
+from helpers.nets._params import Net, Params, along, as_ordinary, finest, without_graph
 
 
 def functional(module: nn.Module) -> tuple[Net, Params]:
@@ -51,7 +51,7 @@ class ModuleNet:
 
     module: nn.Module
     probed: list[bool] | None = None  # which layers were in training mode when last tried twice
-    checked: bool = False  # whether its derivatives were once compared with differences
+    checked: set = field(default_factory=set)  # the kinds of graph compared with differences
 
     def __call__(self, params: Params, x: Tensor) -> Any:
         """Return the module's outputs; each says in the metadata of its graph that it is ours."""
@@ -74,7 +74,8 @@ class ModuleNet:
             name: b.to(like.device, like.dtype if b.dtype == dtype else b.dtype, copy=True)
             for name, b in self.module.named_buffers()
         }
-        with full_precision(), sdpa_kernel(SDPBackend.MATH), _TwiceDifferentiable():
+        watched = torch.is_grad_enabled() and any(t.requires_grad for t in tensors((given, x)))
+        with full_precision(), sdpa_kernel(SDPBackend.MATH), _TwiceDifferentiable(), _once(watched):
             return called(self.module, {**buffers, **given}, x)
 
     def _try_twice(self, params: Params, x: Tensor) -> None:
@@ -110,6 +111,21 @@ def full_precision() -> Iterator[None]:
     finally:
         for place, value in zip(places, before):
             setattr(place, name, value)
+
+
+@contextmanager
+def _once(watched: bool) -> Iterator[None]:
+    """Refuse what goes forward again on the way back: by then a module has its own weights."""
+    got = "a step that goes forward once more on the way back, as a gradient checkpoint does"
+    again = f"functional needs slopes from one forward, got {got}: turn it off."
+    off = torch.autograd.graph.disable_saved_tensors_hooks(again)
+    try:
+        with off if watched else nullcontext():
+            yield
+    except RuntimeError as error:
+        if again in str(error):
+            raise ValueError(again) from error
+        raise
 
 
 def _check_still(module: nn.Module) -> None:
@@ -161,6 +177,14 @@ def _embedding(func, i, weight, padding_idx=None, max_norm=None, norm_type=2.0, 
     return func(i, weight, None, max_norm, norm_type)
 
 
+def _group_norm(_, x, groups, weight=None, bias=None, eps=1e-5, *__) -> Tensor:
+    """Normalize by plain steps: the rule for many vectors at once of torch's own step is wrong."""
+    u = x.unflatten(1, (groups, -1)).flatten(2)
+    u = nn.functional.layer_norm(u, u.shape[-1:], eps=eps).reshape(x.shape)
+    u = u * (1 if weight is None else along(weight, 1, x.ndim))
+    return u + (0 if bias is None else along(bias, 1, x.ndim))
+
+
 def _recurrent(func, *args, **kwargs) -> Any:
     with torch.backends.cudnn.flags(enabled=False):  # its kernels go backward once only
         return func(*args, **kwargs)
@@ -170,5 +194,6 @@ _STEPS = {
     "_weight_norm": lambda _, v, g, dim=0: v * (g / torch.norm_except_dim(v, 2, dim)),
     "hardsigmoid": lambda _, z, inplace=False: (z / 6 + 0.5).clamp(0, 1),
     "embedding": _embedding,
+    "group_norm": _group_norm,
     **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), _recurrent),
 }

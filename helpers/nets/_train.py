@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import isfinite
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from helpers.nets._losses import check_value
 from helpers.nets._params import Params, check_finite, flatten
 
 
@@ -34,6 +36,7 @@ def bar(items: Iterable, doing: str, *, show: bool = True) -> Iterable:
     return tqdm(items, desc=doing, disable=hidden, leave=False)
 
 
+@torch.inference_mode(False)
 def descend(
     loss: Callable[[Params], Tensor],
     params: Params,
@@ -62,13 +65,13 @@ def descend(
     history: list[float] = []
     for _ in bar(range(steps), "training", show=progress):
         value, norm = closure().item(), _grad_norm(leaves)
-        _check_progress(value, method, lr)
+        _check_progress(value, len(history), method, lr)
         if norm <= tol:
             break
         history.append(value)
         optimizer.step(closure)
     value, norm = closure().item(), _grad_norm(leaves)
-    _check_progress(value, method, lr)
+    _check_progress(value, len(history), method, lr)
     end = {name: block.detach() for name, block in leaves.items()}
     return Trained(end, value, norm, len(history), norm <= tol, history)
 
@@ -95,6 +98,7 @@ def _closure(loss: Callable[[Params], Tensor], leaves: Params) -> Callable[[], T
         for leaf in leaves.values():
             leaf.grad = torch.zeros_like(leaf)  # and stays so where L does not use the block
         value = loss(leaves)
+        check_value("descend", value)
         value.backward()
         return value
 
@@ -118,9 +122,8 @@ def _check(method: str, lr: float, tol: float) -> None:
         )
 
 
-def _check_progress(value: float, method: str, lr: float) -> None:
-    if not value < float("inf"):
-        raise ValueError(
-            f"descend needs a finite loss, got {value}: {method} with lr={lr} diverged, "
-            "try a smaller step."
-        )
+def _check_progress(value: float, steps: int, method: str, lr: float) -> None:
+    if not isfinite(value):
+        diverged = f"{method} with lr={lr} diverged, try a smaller step"
+        why = diverged if steps else "that is where it starts"
+        raise ValueError(f"descend needs a finite loss, got {value}: {why}.")

@@ -1,0 +1,381 @@
+"""Where a number could be silently wrong: it is right, or refused in one sentence.
+
+Oracles: dense Hessians by `torch.autograd.functional`, twins of a module without the step in
+question, and plain sums written down here.
+"""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler, TensorDataset
+
+from helpers import (
+    accuracy,
+    adaptive_sharpness,
+    alpha_scale,
+    apply_scaling,
+    cross_entropy,
+    curvature_sweep,
+    dense_hessian,
+    descend,
+    disjoint_alpha,
+    eps_sharpness,
+    find_symmetries,
+    flatten,
+    functional,
+    hs_description_length,
+    hvp,
+    init_net,
+    keskar_sharpness,
+    layer_scaling,
+    local_entropy,
+    over_loader,
+    predictions,
+    relu_net,
+    scale_direction,
+    scale_units,
+    scaled_spectral_norm,
+    spectral_norm,
+    spectrum_sweep,
+    squared_error,
+    teacher_student,
+    top_eigenvalues,
+    trace,
+    unflatten,
+    visible_volume,
+    volume_flatness,
+    weight_norm,
+)
+from helpers.maps._trial import _entwined
+
+NAN = float("nan")
+
+
+@pytest.fixture
+def dice():
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def classes(dice):
+    X = torch.randn(24, 4, generator=dice, dtype=torch.float64)
+    return X, torch.randint(0, 3, (24,), generator=dice)
+
+
+def small(*layers):
+    torch.manual_seed(0)
+    return nn.Sequential(*layers).double()
+
+
+def by_autograd(L, params):
+    theta = flatten(params)
+    return torch.autograd.functional.hessian(lambda t: L(unflatten(t, params)), theta)
+
+
+# ---- the order of names, and every layer by its name -------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["theta1", "theta2", "theta3"])
+def test_each_layer_of_a_square_net_can_have_weight_norm(name, dice):
+    params = init_net([3, 3, 3, 3], generator=dice)
+    data = teacher_student(relu_net, init_net([3, 3, 3, 3], generator=dice), 20, generator=dice)
+    L = squared_error(relu_net, data.X, data.y)
+    there, normed = weight_norm(L, params, name)
+    assert float(there(normed)) == pytest.approx(float(L(params)), rel=1e-12)
+    twin = scale_direction(normed, 3.0, name=name)
+    assert float(there(twin)) == pytest.approx(float(L(params)), rel=1e-12)
+    moved = [k for k in normed if not torch.equal(twin[k], normed[k])]
+    assert moved == [f"{name}.v"]
+
+
+@pytest.fixture
+def curved(dice):
+    params = init_net([4, 5, 3], generator=dice)
+    data = teacher_student(relu_net, init_net([4, 5, 3], generator=dice), 30, generator=dice)
+    return squared_error(relu_net, data.X, data.y), params
+
+
+def test_a_scaling_is_read_by_its_names(curved):
+    L, params = curved
+    S = layer_scaling(params, {"theta1": 3.0, "theta2": 1 / 3})
+    back = dict(reversed(S.items()))
+    for turned in (S, back):
+        s = flatten(S)
+        top = float(torch.linalg.eigvalsh(s[:, None] * dense_hessian(L, params) * s).abs().max())
+        assert scaled_spectral_norm(L, params, turned) == pytest.approx(top, rel=1e-5)
+        there = torch.linalg.eigvalsh(dense_hessian(L, apply_scaling(params, S)))[-1]
+        for values in (
+            curvature_sweep(L, params, lambda _, S=turned: S, [1.0], tol=1e-8).values,
+            spectrum_sweep(L, params, lambda _, S=turned: S, [1.0]),
+        ):
+            assert float(values[0, 0]) == pytest.approx(float(there), rel=1e-6)
+        assert torch.allclose(apply_scaling(params, turned)["theta2"], params["theta2"] / 3)
+
+
+@pytest.mark.parametrize("S", [{}, {"theta1": torch.ones(4, 5)}, {"theta2": 1}, "turned"])
+def test_a_scaling_of_another_shape_is_refused(curved, S):
+    L, params = curved
+    if S == "turned":
+        S = {name: block.T for name, block in params.items()}
+    if S == {"theta2": 1}:
+        S = {"theta1": torch.ones(4, 5), "theta2": torch.tensor(2.0)}
+    for use in (
+        lambda: apply_scaling(params, S),
+        lambda: scaled_spectral_norm(L, params, S),
+        lambda: curvature_sweep(L, params, lambda _: S, [1.0]),
+        lambda: spectrum_sweep(L, params, lambda _: S, [1.0]),
+    ):
+        with pytest.raises(ValueError, match="needs (a number for each entry|at least one block)"):
+            use()
+
+
+def test_exponents_that_would_change_the_output_are_named(curved):
+    with pytest.raises(ValueError, match="needs exponents that add up to 0, got .'theta1': 1"):
+        curvature_sweep(*curved, {"theta1": 1}, [2.0])
+
+
+def test_traces_that_do_not_fit_are_refused(curved):
+    with pytest.raises(ValueError, match="block_traces needs one trace for each of theta1, theta2"):
+        curvature_sweep(*curved, {"theta1": 1, "theta2": -1}, [2.0], block_traces={})
+
+
+def test_a_box_is_moved_along_the_layer_that_is_named():
+    params = {"theta1": torch.tensor([[3.0]]), "theta2": torch.tensor([[5.0]])}
+    assert disjoint_alpha(params, 1.0, up="theta2") == pytest.approx(2 * 6 / 4)
+    assert disjoint_alpha(params, 1.0, up="theta1") == pytest.approx(2 * 4 / 2)
+
+
+def test_units_need_an_activation_that_passes_factors_on(dice):
+    params, c = init_net([4, 3, 2], generator=dice), torch.full((3,), 2.0).double()
+    twin = scale_units(params, c, activation="leaky_relu")
+    assert torch.equal(twin["theta1"], 2 * params["theta1"])
+    with pytest.raises(ValueError, match="needs a positively homogeneous activation, got 'tanh'"):
+        scale_units(params, c, activation="tanh")
+
+
+# ---- derivatives -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("groups, affine", [(1, False), (2, True), (3, True)])
+@pytest.mark.parametrize("rows", [2, 6])
+def test_many_vectors_at_once_through_group_norm(groups, affine, rows, dice):
+    module = small(nn.Linear(4, 6), nn.GroupNorm(groups, 6, affine=affine), nn.Linear(6, 2))
+    f, params = functional(module)
+    X = torch.randn(rows, 4, generator=dice, dtype=torch.float64)
+    assert torch.allclose(f(params, X), module(X), atol=1e-12)
+    L = squared_error(f, X, torch.randn(rows, 2, generator=dice, dtype=torch.float64))
+    true = by_autograd(lambda p: squared_error(f, X, L.y)(p), params)
+    own = torch.autograd.functional.hessian(  # torch's own step, a vector at a time
+        lambda t: (
+            F.mse_loss(
+                torch.func.functional_call(module, unflatten(t, params), X), L.y, reduction="sum"
+            )
+            / (2 * rows)
+        ),
+        flatten(params),
+    )
+    assert torch.allclose(true, own, atol=1e-10)
+    assert torch.allclose(dense_hessian(L, params), own, atol=1e-10)
+    assert trace(L, params).value == pytest.approx(float(own.trace()), rel=1e-9)
+
+
+def test_group_norm_of_images_keeps_what_it_gives(dice):
+    norm = nn.GroupNorm(2, 4)
+    norm.weight.data, norm.bias.data = torch.rand(4, generator=dice), torch.rand(4, generator=dice)
+    module = nn.Sequential(nn.Conv2d(1, 4, 2), norm, nn.Flatten())
+    X = torch.randn(3, 1, 3, 3, generator=dice)
+    f, params = functional(module)
+    assert torch.allclose(f(params, X), module(X), atol=1e-5)
+
+
+class Checkpointed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.o = nn.Linear(4, 6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.o(checkpoint(lambda z: self.a(z).tanh(), x, use_reentrant=False))
+
+
+@pytest.mark.parametrize("use", [descend, spectral_norm, lambda L, p: keskar_sharpness(L, p, 0.1)])
+def test_a_step_that_goes_forward_again_is_refused(use, classes):
+    f, params = functional(Checkpointed().double())
+    assert f(params, classes[0]).shape == (24, 3)
+    with pytest.raises(ValueError, match="goes forward once more on the way back.*turn it off"):
+        use(cross_entropy(f, *classes), params)
+
+
+def test_a_good_loss_does_not_vouch_for_another(classes):
+    X, y = classes
+    f, params = functional(small(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)))
+
+    def focal(p, detached):
+        ce = F.cross_entropy(f(p, X), y, reduction="none")
+        w = (1 - (-ce).exp()) ** 2
+        return ((w.detach() if detached else w) * ce).mean()
+
+    spectral_norm(lambda p: F.cross_entropy(f(p, X), y), params)
+    found = spectral_norm(lambda p: focal(p, False), params)
+    true = torch.linalg.eigvalsh(by_autograd(lambda p: focal(p, False), params)).abs().max()
+    assert found == pytest.approx(float(true), rel=1e-4)
+    with pytest.raises(ValueError, match="needs derivatives that are those of L"):
+        spectral_norm(lambda p: focal(p, True), params)
+
+
+def test_a_direction_with_nan_is_named(curved):
+    L, params = curved
+    v = torch.full_like(flatten(params), NAN)
+    with pytest.raises(ValueError, match="needs a finite v, got 35 NaN"):
+        hvp(L, params, v)
+
+
+# ---- few digits --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_eigenvalues_are_not_read_off_sixteen_bits(dtype, classes):
+    X, y = classes
+    f, params = functional(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).to(dtype))
+    L = cross_entropy(f, X.to(dtype), y)
+    sweep = {"0.weight": 1, "2.weight": -1}
+    for measure in (
+        lambda: spectral_norm(L, params),
+        lambda: top_eigenvalues(L, params, 2),
+        lambda: adaptive_sharpness(L, params),
+        lambda: curvature_sweep(L, params, sweep, [1.0]),
+    ):
+        with pytest.raises(ValueError, match=f"eigenvalues need float32 or float64, got {dtype}"):
+            measure()
+
+
+def test_a_small_volume_is_not_lost_in_float32():
+    def bowl(dtype):
+        params = {"a": torch.zeros(50, dtype=dtype)}
+        return visible_volume(lambda p: p["a"].square().sum(), params, 1.0, radius=0.1).value
+
+    assert bowl(torch.float32) == pytest.approx(bowl(torch.float64), rel=1e-4)
+    assert bowl(torch.float32) > 0
+
+
+# ---- symmetries --------------------------------------------------------------------------------
+
+
+def test_symmetries_are_found_in_inference_mode_too():
+    module, x = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3)), torch.randn(2, 4)
+    with torch.inference_mode():
+        assert find_symmetries(module, x).dim == 5
+        assert find_symmetries(module, torch.randn(2, 4)).dim == 5
+
+
+class Remembers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.k = nn.Linear(4, 3), None
+
+    def forward(self, x):
+        k = self.a(x)
+        self.k = k if self.k is None else torch.cat([self.k, k])
+        return k + self.k.mean(0)
+
+
+def test_a_module_that_remembers_is_refused_even_without_factors():
+    with pytest.raises(ValueError, match="it keeps something between calls"):
+        find_symmetries(Remembers(), torch.randn(2, 4))
+
+
+def test_memory_that_overlaps_is_seen_between_any_two():
+    memory = torch.randn(64)
+    module = nn.Module()
+    module.a = nn.Parameter(memory[:64])
+    module.b = nn.Parameter(memory[4:8])
+    module.up = nn.Parameter(memory[16:32].reshape(4, 4))
+    module.alone = nn.Parameter(torch.randn(3))
+    assert _entwined(module) == {"a", "b", "up"}
+    assert _entwined(nn.Linear(3, 3)) == set()
+
+
+# ---- losses, loaders and what they are asked ---------------------------------------------------
+
+
+def linear(dice):
+    X, y = torch.randn(20, 4, generator=dice), torch.randint(0, 3, (20,), generator=dice)
+    return functional(nn.Linear(4, 3))[0], TensorDataset(X, y)
+
+
+def test_a_batch_sampler_that_drops_examples_is_refused(dice):
+    f, data = linear(dice)
+    batches = BatchSampler(SequentialSampler(data), 8, drop_last=True)
+    with pytest.raises(ValueError, match="needs every example, got drop_last=True, .* out 4"):
+        over_loader(f, DataLoader(data, batch_sampler=batches))
+    with pytest.raises(ValueError, match="which leaves out 2"):
+        over_loader(f, DataLoader(data, 4, sampler=range(10), drop_last=True))
+    assert over_loader(f, DataLoader(data, 8, sampler=range(16), drop_last=True)).examples == 16
+
+
+def test_a_loss_that_is_no_number_is_refused():
+    zero = {"a": torch.zeros(2, dtype=torch.float64)}
+    nan = lambda p: p["a"].sum() * NAN  # noqa: E731
+    with pytest.raises(ValueError, match="volume_flatness needs a finite loss at θ, got nan"):
+        volume_flatness(nan, zero, 0.25, window=1.0)
+    with pytest.raises(ValueError, match="visible_volume needs a finite loss at θ, got nan"):
+        visible_volume(nan, zero, 0.25, radius=1.0)
+    one = {"a": torch.ones(2, dtype=torch.float64)}
+    with pytest.raises(ValueError, match="local_entropy needs a loss that is a number around θ"):
+        local_entropy(lambda p: -p["a"].log().sum(), one, 1.0)
+    with pytest.raises(ValueError, match="descend needs a finite loss, got nan: that is where it"):
+        descend(nan, zero)
+    with pytest.raises(ValueError, match="descend needs a finite loss, got -inf: that is where"):
+        descend(lambda p: p["a"].sum() - float("inf"), zero)
+
+
+@pytest.mark.parametrize(
+    "made", [lambda L: float(L.detach()), lambda L: L.expand(2), lambda L: L.detach()]
+)
+def test_training_needs_a_loss_with_a_slope(made):
+    one = {"a": torch.ones(2, dtype=torch.float64)}
+    with pytest.raises(ValueError, match="descend needs a loss that (returns one|can be)"):
+        descend(lambda p: made(p["a"].square().sum()), one)
+
+
+def test_training_goes_on_in_inference_mode():
+    one = {"a": torch.ones(2, dtype=torch.float64)}
+    with torch.inference_mode():
+        assert descend(lambda p: p["a"].square().sum(), one, progress=False).reached
+
+
+def test_one_number_a_row_is_no_choice_of_a_class():
+    y = torch.tensor([0, 1, 1])
+    for shape in ((3, 1), (3, 2, 2), (3,)):
+        with pytest.raises(ValueError, match="predictions needs a row of two numbers or more"):
+            accuracy(lambda p, X, s=shape: torch.zeros(s), {}, None, y)
+    assert predictions(lambda p, X: torch.eye(3), {}, None).tolist() == [0, 1, 2]
+
+
+def test_a_box_belongs_to_one_row(dice):
+    X = torch.randn(4, 1, 5, 5, generator=dice, dtype=torch.float64)
+    y = torch.randn(4, 2, generator=dice, dtype=torch.float64)
+    layers = nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(18, 2)
+    for module in (small(*layers), small(nn.Flatten(), nn.Linear(25, 3), nn.BatchNorm1d(3))):
+        f, params = functional(module.train())
+        L = squared_error(f, X, y if module[-1].__class__ is nn.Linear else torch.zeros(4, 3))
+        with pytest.raises(ValueError, match="needs a net that takes each row by itself"):
+            hs_description_length(L, params, 0.1)
+        f, params = functional(copy.deepcopy(module).eval())
+        assert hs_description_length(squared_error(f, X, L.y.double()), params, 0.1) > 0
+
+
+def test_small_refusals(curved, dice):
+    L, params = curved
+    with pytest.raises(ValueError, match="needs n >= 1 and n_test >= 0, got 5 and -3"):
+        teacher_student(relu_net, params, 5, n_test=-3, generator=dice)
+    with pytest.raises(ValueError, match="trace needs a number of samples >= 2, got 2.5"):
+        trace(L, params, samples=2.5)
+    with pytest.raises(ValueError, match="eps_sharpness needs starts of shape .* got none"):
+        eps_sharpness(L, params, 0.1, starts=[])
+    with pytest.raises(ValueError, match="lanczos needs max_products >= 1, got 0"):
+        top_eigenvalues(L, params, max_products=0)
+    assert torch.equal(alpha_scale(params, 2.0)["theta1"], 2 * params["theta1"])
