@@ -9,6 +9,7 @@ import io
 import json
 import re
 import subprocess
+import sys
 import tokenize
 from types import SimpleNamespace
 
@@ -275,17 +276,6 @@ def test_a_fault_stops_the_command_and_the_editions_of_yesterday_stay(tmp_path, 
     assert (tmp_path / "notebooks" / "old").read_text() == "yesterday"
 
 
-def test_all_is_written_or_nothing(tmp_path):
-    target = tmp_path / "build" / "notebooks"
-    editions.write({"reader/a.ipynb": "one", "reader/b.ipynb": "two"}, target)
-    with pytest.raises(TypeError):
-        editions.write({"reader/a.ipynb": "three", "reader/b.ipynb": None}, target)
-    left = {p.name: p.read_text() for p in target.rglob("*.ipynb")}
-    assert left == {"a.ipynb": "one", "b.ipynb": "two"}
-    editions.write({"reader/c.ipynb": "four"}, target)
-    assert [p.name for p in (tmp_path / "build").rglob("*")] == ["notebooks", "reader", "c.ipynb"]
-
-
 def test_a_tree_that_differs_from_its_commit_says_so(tmp_path):
     def git(*words):
         me = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
@@ -417,6 +407,17 @@ def test_without_pictures_one_sentence_says_what_to_run(tmp_path, monkeypatch, c
     told = capsys.readouterr().out.splitlines()
     assert len(list((tmp_path / "notebooks").rglob("*.ipynb"))) == 4
     assert told == ["4 notebooks in notebooks", editions.NO_PICTURES.format(count=2, all=2)]
+    (tmp_path / "notebooks" / "reader" / "x.ipynb").write_text("a note of mine")
+    mine = next(path for path in (tmp_path / "notebooks").rglob("*.ipynb") if path.stem != "x")
+    mine.write_text("my answer")
+    monkeypatch.setattr(sys, "argv", ["editions", "--to-run"])  # of JupyterLab: cells will run
+    editions.main()
+    assert capsys.readouterr().out.splitlines() == ["4 notebooks in notebooks"]
+    assert mine.read_text() == "my answer"
+
+
+def test_an_export_to_a_script_ends_in_py():
+    assert made("reader").metadata.language_info["file_extension"] == ".py"
 
 
 def test_lines_of_code_before_the_first_figure_are_counted_where_they_stand_open():

@@ -4,9 +4,10 @@ import os
 import re
 import shutil
 import sys
+from contextlib import suppress
 from functools import partial
 
-from tools import ROOT, console, environment, releases, serve
+from tools import ROOT, console, environment, kept, releases, serve
 
 BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
 WORKERS = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
@@ -14,8 +15,9 @@ REPORT = "_build/tests.xml"  # which test took how long: benchmarks/builds.py re
 SETTING = re.compile(
     r"(PORT|JOBS|URL|COURSE|SEED|HW|IN)=(.*)"
 )  # as make takes them, on every system
-TAKES_WORDS = ("test", "set-repository")
-LEFT = ("_build", "build", "*.egg-info", ".pytest_cache", ".ruff_cache", ".hypothesis")
+TAKES_WORDS = ("test", "lab", "set-repository")
+NOTEBOOKS = ROOT / "_build" / "notebooks"
+LEFT = ("_build/*", "build", "*.egg-info", ".pytest_cache", ".ruff_cache", ".hypothesis")
 TITLE = "Sharp Minima Can Generalize"
 FIRST = f"{TITLE}: some minutes the first time, seconds after that."
 
@@ -91,12 +93,11 @@ def notebooks():
     return environment.call("-m", "tools.editions")
 
 
-def lab():
-    """Open the reader's edition in JupyterLab."""
+def lab(*words):
+    """Open the reader's edition in JupyterLab, which is handed the words that follow."""
     prepare("requirements-lab.txt")
-    folder = ROOT / "_build" / "notebooks"
-    return environment.call("-m", "tools.editions") or environment.call(
-        "-m", "jupyterlab", "reader/index.ipynb", cwd=folder
+    return environment.call("-m", "tools.editions", "--to-run") or environment.call(
+        "-m", "jupyterlab", "reader/index.ipynb", *words, cwd=NOTEBOOKS
     )
 
 
@@ -175,9 +176,12 @@ def set_repository(url=""):
 
 
 def clean():
-    """Drop the built site and every cache, keep .venv."""
-    for path in (path for name in LEFT for path in ROOT.glob(name)):
-        shutil.rmtree(path)
+    """Drop the built site and every cache, keep .venv and the notebooks that you changed."""
+    kept.keep(NOTEBOOKS, kept.of_readers(NOTEBOOKS))
+    for path in (path for name in LEFT for path in ROOT.glob(name) if path.name != kept.PLACE):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with suppress(OSError):  # what was kept is in it, or it is not there
+        (ROOT / "_build").rmdir()
 
 
 COMMANDS = {

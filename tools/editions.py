@@ -6,13 +6,11 @@ no solution and no key. Nothing is run: pictures come from the site where that w
 
 import re
 import sys
-import tempfile
 import textwrap
-from pathlib import Path
 
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tools import ROOT, chapter_tables, contract, for_site, pages, repository, stills, student
+from tools import ROOT, chapter_tables, contract, for_site, kept, pages, repository, stills, student
 from tools.places import Fault
 from tools.plain import Here, fold, plain
 from tools.whole_book import read_book
@@ -30,6 +28,7 @@ FIGURES = " · run all cells, and the figures move: where the text says drag, mo
 ANSWER_HERE = "Write your answer in place of `None` and run the cell: one line says if it is right."
 ONE_A_LINE = re.compile(r"(?<=import \(\n)(?:    \w+,\n)+(?=\))")
 FORM = {"cellView": "form", "jupyter": {"source_hidden": True}}
+MOVED = "the book has changed: notebooks that you had changed are in {place} now"
 NO_PICTURES = "no pictures in {count} of {all} notebooks: run make book first"
 
 
@@ -53,8 +52,9 @@ def edition(page, book, name, outputs=None):
 
 
 def _metadata(page, book, name):
-    kept = {k: v for k, v in page.metadata.items() if k in ("kernelspec", "language_info")}
-    return {**kept, "edition": {"name": name, "commit": book.commit, "tree": book.tree}}
+    language = {**page.metadata["language_info"], "file_extension": ".py"}  # of an export
+    known = {"kernelspec": page.metadata["kernelspec"], "language_info": language}
+    return {**known, "edition": {"name": name, "commit": book.commit, "tree": book.tree}}
 
 
 def _markdown(page, book, name, at, cell, pieces):
@@ -136,19 +136,6 @@ def visible_before_first_figure(notebook):
     return lines
 
 
-def write(texts, target):
-    """Write {path in the folder: text} as the whole of `target`: all of them, or none."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".notebooks-", dir=target.parent) as folder:
-        fresh, old = Path(folder, "fresh"), Path(folder, "old")
-        for path, text in texts.items():
-            (fresh / path).parent.mkdir(parents=True, exist_ok=True)
-            (fresh / path).write_text(text, encoding="utf-8")
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
-
-
 def make(book):
     """({path: text} of every edition, how many pages have no pictures, the faults found)."""
     texts, bare, faults = {}, 0, []
@@ -169,9 +156,11 @@ def main():
     texts, bare, faults = make(book)
     if faults:
         sys.exit("\n".join(faults))
-    write(texts, TARGET)
+    place = kept.write(texts, TARGET)
     print(f"{len(texts)} notebooks in {TARGET.relative_to(ROOT)}")
-    if bare:
+    if place:
+        print(MOVED.format(place=place.relative_to(ROOT)))
+    if bare and "--to-run" not in sys.argv:
         print(NO_PICTURES.format(count=bare, all=len(book.notebooks())))
 
 

@@ -1,0 +1,80 @@
+"""What a reader writes into the notebooks is never lost: to write them again keeps it.
+
+Oracle: small folders written down here.
+"""
+
+import os
+
+import pytest
+
+from tools import commands, kept
+
+ONE = {"reader/a.ipynb": "one", "reader/b.ipynb": "two"}
+
+
+def texts(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.ipynb")
+    }
+
+
+@pytest.fixture
+def target(tmp_path):
+    kept.write(ONE, tmp_path / "build" / "notebooks")
+    return tmp_path / "build" / "notebooks"
+
+
+def test_all_is_written_or_nothing(target):
+    with pytest.raises(AttributeError):
+        kept.write({"reader/a.ipynb": "three", "reader/b.ipynb": None}, target)
+    assert texts(target) == ONE
+    assert kept.write({"reader/c.ipynb": "four"}, target) is None
+    assert texts(target.parent) == {"notebooks/reader/c.ipynb": "four"}
+
+
+def test_work_stays_where_it_is_while_the_book_stays_the_same(target):
+    (target / "reader/a.ipynb").write_text("my answer")
+    (target / "notes.ipynb").write_text("my notes")
+    for _ in range(2):
+        assert kept.write(ONE, target) is None
+        assert texts(target) == ONE | {"reader/a.ipynb": "my answer", "notes.ipynb": "my notes"}
+
+
+@pytest.mark.parametrize("later", [{"reader/a.ipynb": "new"}, {"reader/b.ipynb": "two"}])
+def test_work_is_moved_and_not_lost_when_the_book_changes(target, later):
+    (target / "reader/a.ipynb").write_text("my answer")
+    (target / "notes.ipynb").write_text("my notes")
+    place = kept.write(later, target)
+    assert texts(place) == {"reader/a.ipynb": "my answer"}
+    assert texts(target) == later | {"notes.ipynb": "my notes"}
+
+
+def test_a_folder_of_unknown_origin_is_a_readers(tmp_path):
+    (tmp_path / "notebooks/reader").mkdir(parents=True)
+    (tmp_path / "notebooks/reader/a.ipynb").write_text("from before")
+    place = kept.write(ONE, tmp_path / "notebooks")
+    assert texts(place) == {"reader/a.ipynb": "from before"}
+    assert texts(tmp_path / "notebooks") == ONE
+
+
+def test_an_open_folder_stays_the_same_folder(target):
+    before = os.stat(target).st_ino, os.stat(target / "reader").st_ino
+    kept.write({"reader/a.ipynb": "new"}, target)
+    assert before == (os.stat(target).st_ino, os.stat(target / "reader").st_ino)
+
+
+def test_to_clean_up_keeps_work(target, monkeypatch):
+    root = target.parent.parent
+    target.parent.rename(root / "_build")
+    target = root / "_build" / "notebooks"
+    (root / "_build" / "html").mkdir()
+    monkeypatch.setattr(commands, "ROOT", root)
+    monkeypatch.setattr(commands, "NOTEBOOKS", target)
+    (target / "reader/a.ipynb").write_text("my answer")
+    (target / ".ipynb_checkpoints").mkdir()
+    (target / ".ipynb_checkpoints/a-checkpoint.ipynb").write_text("Jupyter's own")
+    commands.clean()
+    assert [path.name for path in (root / "_build").iterdir()] == [kept.PLACE]
+    assert list(texts(root / "_build").values()) == ["my answer"]
+    commands.clean()
+    assert list(texts(root / "_build").values()) == ["my answer"]

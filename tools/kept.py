@@ -1,0 +1,72 @@
+"""Writes a folder of files in place, and loses nothing that a reader wrote into it.
+
+`<folder>.json` beside it says what was written last. A file that still reads like that is replaced.
+One that a reader has changed stays as long as what would be written there stays the same; when that
+changes, the reader's goes to `notebooks-kept`, under the day and the time. Other files stay.
+"""
+
+import json
+import os
+import tempfile
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+
+PLACE = "notebooks-kept"
+
+
+def write(texts, target):
+    """Write {path in the folder: text} into `target`, all or none; return where work was put."""
+    target.mkdir(parents=True, exist_ok=True)
+    before, now = written(target), {path: _digest(text) for path, text in texts.items()}
+    with tempfile.TemporaryDirectory(prefix=".notebooks-", dir=target.parent) as folder:
+        for path, text in texts.items():
+            (fresh := Path(folder, path)).parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_text(text, encoding="utf-8")
+        own = {path for path in before | now if _is_own(target / path, before.get(path))}
+        going = {path for path in own if before.get(path) != now.get(path)}
+        kept = keep(target, going)
+        for path in before.keys() - now.keys() - own:
+            (target / path).unlink(missing_ok=True)
+        for path in now.keys() - (own - going):
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(Path(folder, path), target / path)
+    _stamp(target).write_text(json.dumps(now, indent=1), encoding="utf-8")
+    return kept
+
+
+def keep(target, paths):
+    """Move files of `target` to `notebooks-kept` beside it; return that folder, or None."""
+    if not paths:
+        return None
+    place = target.parent / PLACE / f"{datetime.now():%Y-%m-%d %H.%M.%S}"
+    for path in paths:
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(target / path, place / path)
+    return place
+
+
+def of_readers(target):
+    """The files in `target`, by path, that were not written there, or were changed since."""
+    before = written(target)
+    paths = {path.relative_to(target).as_posix() for path in target.rglob("*.ipynb")}
+    paths = {path for path in paths if "/." not in path}  # Jupyter's own copies
+    return {path for path in paths if _is_own(target / path, before.get(path))}
+
+
+def written(target):
+    """{path: digest} of what was written into `target` last."""
+    stamp = _stamp(target)
+    return json.loads(stamp.read_text(encoding="utf-8")) if stamp.exists() else {}
+
+
+def _stamp(target):
+    return target.with_suffix(".json")
+
+
+def _is_own(path, digest):
+    return path.is_file() and _digest(path.read_text("utf-8", errors="replace")) != digest
+
+
+def _digest(text):
+    return sha256(text.encode()).hexdigest()
