@@ -19,7 +19,7 @@ from bs4 import BeautifulSoup
 from tools import ROOT, for_site, repository
 
 FIRST, PAGE = "book/argument/first", "book/argument/page"
-OLD, FRONT = "book/teach/old", "book/index"
+OTHER, FRONT = "book/teach/other", "book/index"
 TITLE = """# Rescaling makes every minimum flat
 
 **Question.** Which one is the flattest?
@@ -27,7 +27,6 @@ TITLE = """# Rescaling makes every minimum flat
 **Answer.** None of them."""
 NEED = "**You need.** Nothing."
 FACTS = {"short": "Flat", "gives": "Theorem 2", "line": "Every minimum can be made flat."}
-BADGE = "[![Open in Colab](../_static/colab.svg)](https://colab.research.google.com/x.ipynb)"
 PREDICT = r"""## Predict
 
 A square is stretched with $\alpha = 5/2$, as [flatness](#the-claim) asks.
@@ -108,13 +107,13 @@ def new_site(folder):
         FRONT: notebook(("markdown", "# The front page\n\n<!-- lines: page -->", {})),
         FIRST: chapter(),
         PAGE: chapter(),
-        OLD: notebook(("markdown", f"{TITLE}\n\n{BADGE}", {})),
+        OTHER: notebook(("markdown", TITLE, {})),
     }.items():
         path = folder / f"{name}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     (folder / "book/argument/intro.md").write_text("# What comes\n", encoding="utf-8")
-    write_toc(folder, {"The argument": ["book/argument/intro", FIRST, PAGE], "Teaching": [OLD]})
+    write_toc(folder, {"The argument": ["book/argument/intro", FIRST, PAGE], "Teaching": [OTHER]})
     (folder / "_config.yml").write_text(yaml.safe_dump(settings()), encoding="utf-8")
     build(folder)
     return folder / "_build" / "html"
@@ -175,7 +174,9 @@ def test_a_chapter_begins_with_its_place_its_question_and_its_answer_in_one_para
     part, at, count = for_site.places()["book/argument/volume_is_infinite"]
     assert (part, at > 1, count >= at) == ("The argument", True, True)
     times = "35 minutes to read, 25 for the exercises"
-    assert place == f"The argument · page {at} of {count} · {times}"
+    assert re.sub("<.*?>", "", place) == f"The argument · page {at} of {count} · {times}"
+    phone = re.sub("<span>.*?</span>", "", place)  # what first.css leaves there, and its signs
+    assert re.findall(r">(\d+)<", phone) == ["35", "25"] and "minutes" not in phone
     assert lead == "**Which one is the flattest?** None of them."
 
 
@@ -219,15 +220,11 @@ def test_a_formula_and_its_comma_are_held_together():
 
 
 @pytest.mark.parametrize("name", [FRONT, "book/argument/volume_is_infinite"])
-def test_a_page_without_doors_and_times_has_a_badge_and_no_lead_in(name):
+def test_a_page_without_doors_and_times_says_its_part_and_where_it_runs(name):
     made = first_cell(for_site.for_site(notebook(("markdown", TITLE, {})), name))
-    assert f"/blob/notebooks/reader/{name.removeprefix('book/')}.ipynb" in made
-    assert "minutes" not in made
-
-
-def test_a_page_in_the_old_form_keeps_every_cell():
-    old = notebook(("markdown", f"{TITLE}\n\n{BADGE}", {}), ("markdown", "## The claim", {}))
-    assert cells(for_site.for_site(old, OLD)) == cells(old)
+    part = "" if name == FRONT else "The argument · "
+    run = rf"\[Run it in Colab\]\(https://\S+/reader/{name.removeprefix('book/')}.ipynb\)"
+    assert re.search(rf"lead-in\n{part}{run}\n:::", made)
 
 
 @pytest.mark.parametrize("rest", ["\n\nCount.", ""])
@@ -283,9 +280,9 @@ def words_of(section, text):
 @pytest.mark.slow
 def test_one_way_to_colab(words):
     assert len(words(PAGE).select("article a[href*='colab.research']")) == 1
-    for name in (OLD, FRONT):
-        assert len(words(name).select("article img[alt='Open in Colab']")) == 1, name
-    assert not words("book/argument/intro").select("article img")
+    for name in (OTHER, FRONT):
+        assert len(words(name).select(".lead-in a[href*='colab.research']")) == 1, name
+    assert not words("book/argument/intro").select("article a[href*='colab.research']")
 
 
 @pytest.mark.slow
@@ -308,7 +305,7 @@ def test_a_fold_is_named_by_its_title_and_shows_the_rest(words):
 @pytest.mark.slow
 def test_the_launch_button_opens_what_the_badge_opens(words):
     slug = repository.address()[0].removeprefix("https://github.com/")
-    for name in (PAGE, OLD, FRONT):
+    for name in (PAGE, OTHER, FRONT):
         (button,) = words(name).select(".dropdown-launch-buttons a")
         path = name.removeprefix("book/")
         start = f"https://colab.research.google.com/github/{slug}/blob/notebooks/reader"
@@ -318,6 +315,6 @@ def test_the_launch_button_opens_what_the_badge_opens(words):
 @pytest.mark.slow
 def test_a_page_that_moves_changes_the_lead_in_of_the_others(tmp_path):
     site = new_site(tmp_path)
-    write_toc(tmp_path, {"The argument": [PAGE, "book/argument/intro"], "Teaching": [OLD, FIRST]})
+    write_toc(tmp_path, {"The argument": [PAGE, "book/argument/intro"], "Teaching": [OTHER, FIRST]})
     build(tmp_path)
     assert "The argument · page 1 of 1 · " in (site / f"{PAGE}.html").read_text(encoding="utf-8")

@@ -17,7 +17,9 @@ from tools.chapter_rules import LISTS
 TITLE = re.compile(r"^# .+\n?", re.M)
 FOLD_TITLE = re.compile(r"#@title +(.+?) *(?:\n+|$)")
 LEAD_IN = "\n:::{{div}} lead-in\n{words}\n:::\n"
-BADGE = "[![Open in Colab](/book/_static/colab.svg)]({address})"  # our own picture, no other host
+RUN = "[Run it in Colab]({address})"
+TIMES = re.compile(r"(\d+)( minutes to read, )(\d+)( for the exercises)")
+EACH = r'<span class="times">\1<span>\2</span></span><span class="times">\3<span>\4</span></span>'
 DOORS = ":::{{div}} doors\n{doors}\n:::\n\n"
 ASKED = re.compile(r"^\*\*Question\.\*\* (.+)\n\n\*\*Answer\.\*\* (.+)$", re.M)
 NEED = "**You need.** "
@@ -26,7 +28,7 @@ FIGURE = re.compile(r'\bname="([a-z][a-z0-9-]*)"')
 TO_FIGURE = re.compile(r"\[([^\]]+)\]\(#([a-z][a-z0-9-]*)(:[^)\s]*)?\)")
 EXERCISES = re.compile(r"^## Exercises$", re.M)
 ANSWER_THERE = (
-    "The badge under the title opens this page as a notebook. "
+    "*Run it in Colab*, below the first figure, opens this page as a notebook. "
     "There you write your answer in place of `None` and run the cell: one line says if it is right."
 )
 SCRIPT = '<script type="application/json" class="predict">{data}</script>'
@@ -74,14 +76,14 @@ def for_site(text, docname):
     """The notebook (its JSON) as the site reads it; `docname` is its path without suffix."""
     notebook = json.loads(text)
     texts = ["".join(cell["source"]) for cell in notebook["cells"]]
-    badge = any(NEED in source or HERE in source for source in texts)
+    door = any(NEED in source or HERE in source for source in texts)
     figures = set(FIGURE.findall("\n".join(texts)))
     for at, (cell, source) in enumerate(zip(notebook["cells"], texts), 1):
         if cell["cell_type"] != "markdown":
             continue
         if at == 1:
             facts = cell["metadata"].get("chapter", {})
-            source = with_lead_in(source, docname, facts, badge=not badge)
+            source = with_lead_in(source, docname, facts, run=not door)
         if source.startswith(NEED):
             source = doors("\n".join(texts)) + source
         source = chapter_tables.fill(source, docname)
@@ -126,15 +128,14 @@ def lead_in(docname, facts):
     return f"{part} · page {number} of {count} · {times}"
 
 
-def with_lead_in(source, docname, facts, *, badge):
-    """The first cell with the lead-in under its title, and the `badge` where no door leads there.
+def with_lead_in(source, docname, facts, *, run):
+    """The first cell with the lead-in under its title, which says `run` where no door does.
 
-    Question and answer become one paragraph; a badge that is there stays alone.
+    Question and answer become one paragraph. A phone has room for the times without their words.
     """
-    if "_static/colab.svg" in source:
-        return source
-    line = lead_in(docname, facts)
-    words = "\n\n".join([line] * bool(line) + [BADGE.format(address=address(docname))] * badge)
+    part = places().get(docname, ("",))[0] if run else ""
+    line = TIMES.sub(EACH, lead_in(docname, facts)) or part
+    words = " · ".join([line] * bool(line) + [RUN.format(address=address(docname))] * run)
     source = ASKED.sub(r":::{div} lead\n**\1** \2\n:::", source)
     if not words:
         return source
