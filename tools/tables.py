@@ -1,0 +1,39 @@
+"""Tables of words with many columns: on a phone their cells stand one below the other.
+
+Each cell of such a table gets the head of its column, which book.css writes before it. A table of
+numbers stays one, since its columns are compared, and so does a table of three columns.
+"""
+
+import html
+import itertools
+import re
+
+TABLE = re.compile(r'<table class="table">\n<thead>.*?</table>', re.S)
+HEAD = re.compile(r"<th\b[^>]*>(.*?)</th>", re.S)
+CELL = re.compile(r"<td\b[^>]*>(.*?)</td>", re.S)
+TAG = re.compile(r"<[^>]+>")
+COLUMNS, LONG = 3, 30  # characters of a cell: longer ones are words
+
+
+def setup(app):
+    app.connect("html-page-context", name_cells)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def name_cells(_app, _page, _template, context, _doctree):
+    if "body" in context:
+        context["body"] = TABLE.sub(_stacked, context["body"])
+
+
+def _stacked(found):
+    heads, cells = ([_words(cell) for cell in kind.findall(found[0])] for kind in (HEAD, CELL))
+    if len(heads) <= COLUMNS or max(map(len, cells), default=0) <= LONG:
+        return found[0]
+    names = itertools.cycle(heads)
+    table = re.sub(r"<td\b", lambda _: f'<td data-head="{next(names)}"', found[0])
+    return table.replace('class="table"', 'class="table stacked"', 1)
+
+
+def _words(cell):
+    text = html.unescape(TAG.sub("", cell)).strip()
+    return html.escape(text)
