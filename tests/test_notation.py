@@ -64,6 +64,13 @@ def test_a_name_that_is_not_there_is_found():
     assert [name for name, _ in code_names(row) if name not in KNOWN] == ["alpha_scales"]
 
 
+def test_prose_has_no_underscore_where_a_letter_stands_below():
+    rows = [re.split(r"(?<!\\)\|", row) for row in TABLE.read_text("utf-8").splitlines()]
+    columns = [row[2] for row in rows if len(row) == 6]
+    assert len(columns) > 30
+    assert not [text for text in columns if "_" in re.sub(r"\$[^$]*\$|`[^`]*`", "", text)]
+
+
 def test_no_parameter_is_a_bare_epsilon():
     """The paper's ε is split: eps_height in units of the loss, eps_radius in units of weights."""
     assert not [where for where in parameters() if where[1] in ("eps", "epsilon")]
