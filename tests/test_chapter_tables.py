@@ -85,8 +85,28 @@ def test_the_map_has_a_box_a_chapter_and_an_arrow_a_need(book):
     assert sorted(hrefs) == sorted(f"{name}.html" for name in CHAPTERS)
     spoken = [link.get_text().strip() for link in BeautifulSoup(drawn, "html.parser").select("a")]
     assert sorted(spoken) == sorted(one.short for one in chapter_tables.chapters(book))
-    assert len(re.findall(r'<path d="M[^"]+" fill="none"', drawn)) == 4
+    arrows = re.findall(r'<path class="arrow ([\w-]+) ([\w-]+)" d="M[^"]+" fill="none"', drawn)
+    assert arrows == [("map-one", "map-two"), ("map-three", "map-two"), ("map-two", "map-four")]
     assert drawn.count("stroke-dasharray") == 1
+    for name in CHAPTERS:  # its box dims what is not its own
+        assert f"#map-{name.partition('/')[2]}:is(:hover, :focus-visible)" in drawn
+
+
+def led_to(name, before):
+    """Every chapter from which arrows lead to `name`."""
+    return set().union(before[name], *(led_to(one, before) for one in before[name]))
+
+
+def test_the_real_map_leaves_out_what_its_other_arrows_say():
+    real = chapter_tables.chapters()
+    arrows = list(chapter_map.edges(real))
+    drawn = {one.name: {a for a, b, dashed in arrows if b == one.name} for one in real}
+    every = {one.name: {*one.needs, *one.helps} for one in real}
+    assert len(arrows) < sum(map(len, every.values()))
+    for one in real:
+        assert led_to(one.name, drawn) == led_to(one.name, every)
+        for first in drawn[one.name] & set(one.needs):  # none goes without saying
+            assert not any(first in led_to(other, drawn) for other in drawn[one.name] - {first})
 
 
 def test_in_the_real_map_no_two_boxes_meet_and_all_needs_stand_above():

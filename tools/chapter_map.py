@@ -1,7 +1,8 @@
 """The map of the chapters as a drawing: a box a chapter, an arrow from what it needs.
 
 Boxes stand in rows of three, each below all that it needs; arrows run in the lanes beside them, so
-that none crosses a box. Nothing is placed by hand: a new chapter finds its own place.
+that none crosses a box. Nothing is placed by hand: a new chapter finds its own place. An arrow that
+others imply is left out, and a box that has the pointer or the focus lights its own.
 """
 
 import html
@@ -11,6 +12,7 @@ import posixpath
 WIDE, HIGH, GAP, FALL, COLUMNS = 92, 44, 32, 34, 3
 COLOURS = {"meaning": "theta", "argument": "twin", "after": "accent"}
 LINE = 12  # characters that fit a box
+DIM = ".chapter-map:has(#{box}:is(:hover, :focus-visible)) .arrow:not(.{box}) {{ opacity: 0.15; }}"
 
 
 def place(book):
@@ -35,10 +37,13 @@ def draw(book, page):
     spots = place(book)
     height = (1 + max(row for row, _ in spots.values())) * (HIGH + FALL)
     width = COLUMNS * WIDE + (COLUMNS + 1) * GAP
-    edges = [(before, one.name, dashed) for one in book for before, dashed in _before(one)]
     lanes = {}
-    arrows = [_arrow(spots[a], spots[b], dashed, lanes, _colour(a)) for a, b, dashed in edges]
+    arrows = [
+        _arrow(spots[a], spots[b], dashed, lanes, _colour(a), f"{_id(a)} {_id(b)}")
+        for a, b, dashed in edges(book)
+    ]
     boxes = [_box(one, spots[one.name], page) for one in book]
+    dim = "\n".join(DIM.format(box=_id(one.name)) for one in book)
     heads = [_head(colour) for colour in COLOURS.values()]
     return "\n".join(
         [
@@ -47,6 +52,7 @@ def draw(book, page):
             'aria-label="Map of the chapters; the table below says the same in words" '
             'class="chapter-map">',
             f"<defs>{''.join(heads)}</defs>",
+            f"<style>{dim}</style>",
             *arrows,
             *boxes,
             "</svg>",
@@ -55,8 +61,30 @@ def draw(book, page):
     )
 
 
-def _before(one):
-    return [*((name, False) for name in one.needs), *((name, True) for name in one.helps)]
+def edges(book):
+    """(from, to, is it dashed) of each arrow: needs and helps that no chain of needs implies."""
+    needs = {one.name: set(one.needs) for one in book}
+    for one in book:
+        for name in one.needs:
+            if not _implied(name, one.name, needs):
+                yield name, one.name, False
+        for name in one.helps:
+            if not any(name == need or _reached(name, need, needs) for need in one.needs):
+                yield name, one.name, True
+
+
+def _implied(first, last, needs):
+    """Does `last` need another chapter that `first` leads to?"""
+    return any(_reached(first, other, needs) for other in needs[last] - {first})
+
+
+def _reached(first, last, needs):
+    """Does a chain of needs lead from `first` to `last`?"""
+    return first in needs[last] or any(_reached(first, other, needs) for other in needs[last])
+
+
+def _id(name):
+    return "map-" + posixpath.basename(name).replace("_", "-")
 
 
 def _colour(name):
@@ -68,7 +96,7 @@ def _corner(spot):
     return GAP + column * (WIDE + GAP), row * (HIGH + FALL)
 
 
-def _arrow(a, b, dashed, lanes, colour):
+def _arrow(a, b, dashed, lanes, colour, ends):
     """From the foot of `a` to the head of `b`: straight down, or by the lane left of `b`."""
     (xa, ya), (xb, yb) = _corner(a), _corner(b)
     start, end = (xa + WIDE / 2, ya + HIGH), (xb + WIDE / 2, yb)
@@ -81,7 +109,8 @@ def _arrow(a, b, dashed, lanes, colour):
         path = f"M{start[0]:g} {start[1]:g}V{out:g}H{lane:g}V{into:g}H{xb - 3:g}"
     style = ' stroke-dasharray="4 3"' if dashed else ""
     return (
-        f'<path d="{path}" fill="none" stroke="var(--{colour})" stroke-width="1.6"{style} '
+        f'<path class="arrow {ends}" d="{path}" fill="none" stroke="var(--{colour})" '
+        f'stroke-width="1.6"{style} '
         f'marker-end="url(#map-{colour})"/>'
     )
 
@@ -104,7 +133,8 @@ def _box(one, spot, page):
         for k, line in enumerate(words)  # the space, or two lines are heard as one word
     )
     return (
-        f'<a href="{href}"><rect x="{x}" y="{y}" width="{WIDE}" height="{HIGH}" rx="7" '
+        f'<a href="{href}" id="{_id(one.name)}">'
+        f'<rect x="{x}" y="{y}" width="{WIDE}" height="{HIGH}" rx="7" '
         f'fill="var(--wash)" stroke="var(--{_colour(one.name)})" stroke-width="2"/>'
         f'<text text-anchor="middle">{text}</text></a>'
     )
