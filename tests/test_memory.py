@@ -83,6 +83,28 @@ def test_the_sidebar_has_short_names_with_numbers_and_the_page_its_title(visit):
     assert tab.title().startswith("What one says at length")
 
 
+SEEN = """() => {
+  const sidebar = document.querySelector(".bd-sidebar-primary").getBoundingClientRect();
+  const entry = document.querySelector(".bd-links a[href='#']").getBoundingClientRect();
+  return entry.height > 0 && entry.top >= sidebar.top && entry.bottom <= sidebar.bottom;
+}"""
+
+
+@pytest.mark.parametrize(("page", "kept"), [("two", 0), ("front", 700)])
+def test_the_sidebar_shows_the_open_page_however_far_it_was_scrolled(visit, page, kept):
+    tab = visit(page)
+    tab.set_viewport_size({"width": 1280, "height": 240})
+    tab.add_style_tag(content=".bd-links { padding-block: 20rem }")
+    tab.context.add_init_script(
+        f"sessionStorage.setItem('sidebar-scroll-top', {kept});"
+        "addEventListener('DOMContentLoaded', () => document.head.insertAdjacentHTML('beforeend',"
+        "'<style>.bd-links { padding-block: 20rem }</style>'))"
+    )
+    tab.reload()
+    tab.wait_for_function(SEEN)
+    assert tab.evaluate("scrollY") == 0
+
+
 def test_a_new_reader_is_told_nothing(visit):
     assert visit("two").locator(".memory").is_hidden()
 

@@ -87,6 +87,16 @@
     }
   }
 
+  // The theme keeps how far the sidebar was scrolled, whichever page is open: its entry comes into view.
+  function showEntry() {
+    const sidebar = document.querySelector(".bd-sidebar-primary");
+    const entry = sidebar?.querySelector(".bd-links a[href='#']")?.getBoundingClientRect();
+    const frame = sidebar?.getBoundingClientRect();
+    if (!entry?.height || (entry.top >= frame.top && entry.bottom <= frame.bottom)) return;
+    sidebar.scrollTop += entry.top - frame.top - (frame.height - entry.height) / 2;
+  }
+
+  addEventListener("load", showEntry); // after the theme's own
   addEventListener("DOMContentLoaded", () => {
     const nav = document.querySelector(".bd-sidebar-primary .bd-links");
     if (!nav) return;
