@@ -79,13 +79,17 @@ window.figureChecks = (() => {
     knob.dispatchEvent(new Event(knob.type === "range" ? "input" : "change", { bubbles: true }));
   }
 
-  // Whether the first figure's knob or handle, and its result, lie on the screen without scrolling.
+  // Whether the first figure's knob or handle, and its result, lie on the screen without scrolling. A
+  // phone's bar has no result before a guess, and gives way to what is asked.
   function firstScreen() {
     const figure = document.querySelector("figure.live:has(.live-data)");
     const inside = (node) => { const box = node?.getBoundingClientRect();
       return Boolean(box) && box.top >= 0 && box.bottom <= innerHeight && box.height > 0; };
     const hand = [...figure.querySelectorAll(".live-grip, .live-bar input, .live-bar select")];
-    return { hand: hand.some(inside), result: inside(figure.querySelector(".live-result")),
+    const bar = getComputedStyle(figure.querySelector(".live-bar"));
+    const gives = figure.matches(".live-waits") && bar.position === "relative";
+    hand.push(...figure.querySelectorAll(".live-option"));
+    return { hand: hand.some(inside), result: gives || inside(figure.querySelector(".live-result")),
       panel: inside(panels(figure)[0]) };
   }
 

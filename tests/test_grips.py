@@ -371,6 +371,62 @@ def test_a_guess_comes_before_its_panel(visit, option, verdict):
     assert tab.locator("#walk .live-panels[role=img]").get_attribute("aria-label").startswith("The")
 
 
+SIGN = "node => getComputedStyle(node, '::before').content.trim()"
+IN_SIGHT = """([name, part]) => {
+  const figure = document.getElementById(name), node = figure.querySelector(part);
+  const [box, bar] = [node, figure.querySelector(".live-bar")].map(n => n.getBoundingClientRect());
+  const foot = part === ".live-verdict" ? Math.min(bar.top, innerHeight) : innerHeight;
+  return box.height > 15 && box.top > 50 && box.bottom <= foot;
+}"""
+
+
+@pytest.mark.parametrize(("option", "answer", "sign"), [(0, "wrong", "✗"), (1, "right", "✓")])
+@pytest.mark.parametrize(("width", "part"), [(360, ".live-verdict"), (1280, ".live-reply")])
+def test_a_verdict_is_in_sight_of_the_option_and_does_not_speak_by_colour_alone(
+    visit, width, part, option, answer, sign
+):
+    tab = visit(width=width)
+    chosen = tab.locator("#walk .live-option").nth(option)
+    chosen.evaluate("node => node.scrollIntoView({block: 'end', behavior: 'instant'})")
+    chosen.click()
+    tab.wait_for_function(IN_SIGHT, arg=["walk", part])
+    verdict = tab.locator(f"#walk {part} strong")
+    assert verdict.get_attribute("data-answer") == answer
+    assert sign in verdict.evaluate(SIGN)
+    colours = {tab.locator(f"#walk {p}").evaluate(COLOUR) for p in (f"{part} strong", part)}
+    assert len(colours) == 2
+    assert tab.locator("#walk .live-verdict").get_attribute("aria-hidden") == "true"  # said once
+
+
+COLOUR = "node => getComputedStyle(node).color"
+MEETS = """([upper, lower]) => document.querySelector(upper).getBoundingClientRect().bottom
+    > document.querySelector(lower).getBoundingClientRect().top"""
+
+
+def test_a_phone_s_bar_does_not_lie_on_what_it_asks(visit):
+    tab = visit(width=360)
+    tab.locator("#walk .live-veil").evaluate(
+        "veil => scrollTo({top: veil.getBoundingClientRect().top + scrollY - innerHeight + 150,"
+        "behavior: 'instant'})"
+    )
+    assert not tab.evaluate(MEETS, ["#walk .live-veil", "#walk .live-bar"])
+    assert tab.locator("#walk .live-bar").bounding_box()["y"] > SIZES[360] - 5
+    uncovered(tab)
+    tab.locator("#walk .live-panel").first.scroll_into_view_if_needed()
+    bar = tab.locator("#walk .live-bar").bounding_box()
+    assert bar["y"] + bar["height"] <= SIZES[360]  # from now on it stays in reach
+
+
+def test_a_label_of_a_phone_s_bar_keeps_off_its_border_and_its_list(visit):
+    tab = visit(width=360)
+    bar, label, knob = (
+        tab.locator(f"#units {part}").first.bounding_box()
+        for part in (".live-bar", ".live-list .live-label", ".live-list select")
+    )
+    assert label["y"] >= bar["y"] + 6
+    assert knob["y"] >= label["y"] + label["height"] + 2 or knob["x"] > label["x"] + label["width"]
+
+
 def test_the_description_does_not_tell_before_the_guess(visit):
     tab = visit()
     spoken = tab.locator("#walk .live-panels").get_attribute("aria-label")

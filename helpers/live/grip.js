@@ -144,14 +144,29 @@
       "One panel waits for your guess."].join(" ");
   }
 
+  // As little as it takes, and not below the bar, which may lie on the window's foot.
+  function comeIntoView(node, bar) {
+    node.style.scrollMarginBottom = `${bar.offsetHeight + 16}px`;
+    if (node.getClientRects().length) node.scrollIntoView({ block: "nearest" });
+  }
+
   function addGuess(figure, { make, show }) {
     const { root, data: { guess } } = figure;
     if (!guess) return;
     const reply = make("p", { class: "live-reply", role: "status" });
+    const shown = make("p", { class: "live-verdict", "aria-hidden": "true" }); // a phone's (book.css)
+    const verdict = (choice) => {
+      const right = choice === guess.right;
+      return [make("strong", { "data-answer": right ? "right" : "wrong" }, right ? "Right." : "Not so."),
+        ` ${guess.reply}`];
+    };
     const choose = (choice, event) => {
       remember(root.id, choice);
       cover(false);
-      reply.textContent = `${choice === guess.right ? "Right." : "Not so."} ${guess.reply}`;
+      reply.replaceChildren(...verdict(choice));
+      shown.replaceChildren(...verdict(choice));
+      figure.pictures[guess.panel].after(shown);
+      if (event) comeIntoView(shown, figure.bar);
       if (event && !event.detail) figure.bar.querySelector("input:checked, input[type=range], select").focus(); // by keyboard
     };
     const veil = make("div", { class: "live-veil" }, make("p", {}, guess.question),
@@ -169,8 +184,8 @@
       show(figure);
     };
     const chosen = remembered()[root.id];
+    figure.bar.append(reply);
     if (chosen !== undefined) choose(chosen);
-    figure.bar.after(reply);
     // Who links to a position wants it seen, after a reload as well.
     if (chosen !== undefined || location.hash.startsWith(`#${root.id}:`)) return;
     figure.invitation = INVITATION;
