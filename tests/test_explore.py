@@ -74,6 +74,11 @@ def test_an_end_beside_the_grid_is_an_end():
     assert log_knob(0.5, 2, start=0.5, per_decade=10).values[::6] == (0.5, 2)
 
 
+def test_a_unit_stands_apart_from_its_number_and_a_degree_does_not():
+    knobs = {unit: linear_knob(0, 90, start=30, steps=4, unit=unit) for unit in ("°", "steps")}
+    assert [knob.texts[1] for knob in knobs.values()] == ["30°", "30 steps"]
+
+
 def test_knobs_make_a_grid_in_which_the_last_turns_fastest():
     knobs = {"a": linear_knob(0, 1, start=1, steps=2), "b": choice(["x", "y", "z"], start="y")}
     spots = positions(knobs)

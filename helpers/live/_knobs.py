@@ -77,7 +77,8 @@ def _slider(values, start, label, unit):
         raise ValueError(f"a knob needs its start in [{low}, {high}], got {start}: out of reach.")
     index = min(range(len(values)), key=lambda i: abs(values[i] - start))
     values[index] = float(start)  # a round number where the grid has 3.16
-    texts = tuple(number(value) + (f" {unit}" if unit else "") for value in values)
+    after = unit if unit in (None, "°") else f" {unit}"  # 30°, and 30 steps
+    texts = tuple(number(value) + (after or "") for value in values)
     return Knob("range", tuple(values), texts, index, label)
 
 
