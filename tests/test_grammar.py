@@ -62,7 +62,7 @@ def test_a_figure_has_a_name_of_its_own():
 
 KNOBS = {
     "alpha": log_knob(0.1, 10, start=3, per_decade=4, label="rescale by α"),
-    "net": choice(["small", "big"], label="The net is"),
+    "net": choice(["small", "big"], label="the net is"),
 }
 
 
@@ -169,6 +169,9 @@ FAULTS = {
     "alt": (change(alt="the α^2"), "shows '^' in 'the α^2'"),
     "caption": (change(caption=caption("lambda_max falls")), "in 'lambda_max falls'"),
     "letter": (knob(0, label="α"), "names a knob 'α'"),
+    "capital": (knob(0, label="The factor α"), "names a knob 'The factor α': a label begins small"),
+    "colon": (knob(1, label="the net is:"), "has ':' in 'the net is:'"),
+    "comma": (knob(0, label="rescale by, α"), "has ', α' in 'rescale by, α'"),
     "tiny": (knob(1, kind="range"), "has a slider of 2 values"),
     "frozen": (frozen, "looks or reads alike at both ends of 'rescale by α'"),
     "mute": (says(lambda k, said: ["1 point."]), "looks or reads alike at both ends"),

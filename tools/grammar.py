@@ -15,6 +15,7 @@ from helpers import PALETTE
 VIEW = "0 0 216 194.4"
 SIZE = "9.25px"
 MOST_RESULT, MOST_TITLE, MOST_TICKS, LEAST_VALUES = 60, 32, 5, 5
+NAMES = ("Hessian", "Gauss", "Fisher")  # that a label may begin with
 SAME, APART, DIFFERENT = 0.8, 1.0, 0.8
 NUMBER = re.compile(
     r"[−-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:×10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?|[−-]?10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|∞"
@@ -49,6 +50,15 @@ def labels_speak(figure):
     for knob in figure.knobs:
         if not re.search(r"[A-Za-z]{3,}", knob["label"]):
             yield figure.faulty(f"names a knob {knob['label']!r}: a word says what it does.")
+
+
+def labels_are_alike(figure):
+    """A label goes on in its value: it begins small, has no colon, no comma before its letter."""
+    for knob in figure.knobs:
+        if re.match(r"[A-Z][a-z]", knob["label"]) and not knob["label"].startswith(NAMES):
+            yield figure.faulty(f"names a knob {knob['label']!r}: a label begins small.")
+        if found := re.search(r":|, \S{1,3}$", knob["label"]):
+            yield figure.faulty(f"has {found[0]!r} in {knob['label']!r}: its value follows.")
 
 
 def knobs_have_room(figure):
@@ -185,7 +195,8 @@ def colours(figure):
 
 
 EVERY_FIGURE = (
-    *(one_size, letters, labels_speak, knobs_have_room, ends_differ, no_dead_half),
+    *(one_size, letters, labels_speak, labels_are_alike, knobs_have_room),
+    *(ends_differ, no_dead_half),
     *(starts_where_it_shows, result_line, handles, marks, titles_and_ticks, colours),
 )
 
