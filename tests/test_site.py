@@ -4,12 +4,14 @@ Oracle: the browser. Nothing is read from the sources but the list of pages.
 """
 
 import gzip
+import io
 import re
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import pytest
+from PIL import Image
 from serving import served
 
 from tools import editions, pages
@@ -110,6 +112,11 @@ def listen(tab):
     tab.on("console", heard)
 
 
+ICONS = ".article-header-buttons :is(.btn > i, .btn > .fa-list):visible"
+BOXES = """all => all.map(icon => icon.getBoundingClientRect()).map(box =>
+  [box.height, box.top + box.height / 2])"""
+
+
 # ---- every page ----------------------------------------------------------------------------------
 
 
@@ -118,6 +125,10 @@ def test_a_page_is_whole_and_asks_nobody(tab):
     assert tab.faults == []
     assert [url for url in tab.asked if not url.startswith(HOME)] == []
     assert tab.locator("h1:visible").count() == 1
+    if tab.locator(".secondary-toggle:visible").count():  # a button opens something
+        assert tab.locator(".bd-sidebar-secondary").count() == 1
+    sizes, tops = zip(*tab.locator(ICONS).evaluate_all(BOXES))
+    assert max(sizes) - min(sizes) < 1 and max(tops) - min(tops) < 1.5
     assert tab.locator("input[type=search]:visible, .search-button-field:visible").count() == 1
     assert tab.evaluate("checks.imagesWithoutAlt()") == []
     assert tab.evaluate("checks.wordsWithoutDefinition()") == []
@@ -142,17 +153,24 @@ def test_a_page_fits_a_phone_and_its_controls_a_thumb(open_page, page):
     tab = open_page(page, viewport={"width": 360, "height": 740}, has_touch=True)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
     assert tab.evaluate("checks.tooWide()") == []
+    assert tab.locator("article table.stacked").evaluate_all(CUT) == []
+    for place in tab.locator(".lead-in .times").first.locator("..").all():
+        assert place.bounding_box()["height"] < 30  # one line
     assert tab.evaluate("checks.smallControls()") == []
 
 
 CUT = """all => all.filter(node => node.getClientRects().length
     && node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)"""
+ALIGN = "node => getComputedStyle(node).textAlign"
 SHUT = "document.querySelectorAll('article details:not(.hide):not([open])').length"
 
 
 def test_a_page_fits_the_paper_with_its_answers_open(tab):
     look(tab, width=673, media="print")  # of A4, without its margins
     assert tab.locator("article pre").evaluate_all(CUT) == []
+    for fold in tab.locator("div.cell > details.hide:only-child:not([open])").all():
+        assert not fold.is_visible()
+    assert tab.locator("#jb-print-docs-body h1").evaluate(ALIGN) == "left"
     shut = tab.evaluate(SHUT)
     tab.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert tab.evaluate(SHUT) == 0
@@ -314,6 +332,27 @@ def test_the_root_leads_to_the_first_page_from_a_server_too(open_page, address):
     tab.wait_for_selector("figure.live .live-actions")
     assert tab.faults == []
     assert {urlparse(url).netloc for url in tab.asked} - {urlparse(address).netloc} <= {""}
+
+
+WEIGHT = "title => Number(getComputedStyle(title).fontWeight)"
+
+
+@pytest.mark.parametrize("page", ["404", "search", FIRST])
+def test_every_title_is_as_bold(open_page, page):
+    assert open_page(page).locator("h1:visible").evaluate(WEIGHT) == 700
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_map_reads_where_its_chapters_were_visited(open_page, address, theme):
+    """Whether a link was visited no script may ask: a picture shows it."""
+    tab = open_page("book/map", base=address, theme=theme)
+    box = tab.locator(".chapter-map a").first
+    link = box.get_attribute("href")
+    tab.goto(f"{address}/book/{link}")
+    tab.goto(f"{address}/book/map.html")
+    with Image.open(io.BytesIO(box.locator("text").screenshot())) as picture:
+        low, high = picture.convert("L").getextrema()
+    assert high - low > 130
 
 
 def test_the_search_finds_a_page(open_page):
