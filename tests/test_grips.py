@@ -409,7 +409,9 @@ def test_a_phone_s_bar_does_not_lie_on_what_it_asks(visit):
         "veil => scrollTo({top: veil.getBoundingClientRect().top + scrollY - innerHeight + 150,"
         "behavior: 'instant'})"
     )
-    assert not tab.evaluate(MEETS, ["#walk .live-veil", "#walk .live-bar"])
+    tab.wait_for_function(
+        f"parts => !({MEETS})(parts)", arg=["#walk .live-veil", "#walk .live-bar"]
+    )
     assert tab.locator("#walk .live-bar").bounding_box()["y"] > SIZES[360] - 5
     uncovered(tab)
     tab.locator("#walk .live-panel").first.scroll_into_view_if_needed()

@@ -4,14 +4,12 @@ Oracle: the browser. Nothing is read from the sources but the list of pages.
 """
 
 import gzip
-import io
 import re
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import pytest
-from PIL import Image
 from serving import served
 
 from tools import editions, pages
@@ -340,19 +338,6 @@ WEIGHT = "title => Number(getComputedStyle(title).fontWeight)"
 @pytest.mark.parametrize("page", ["404", "search", FIRST])
 def test_every_title_is_as_bold(open_page, page):
     assert open_page(page).locator("h1:visible").evaluate(WEIGHT) == 700
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_map_reads_where_its_chapters_were_visited(open_page, address, theme):
-    """Whether a link was visited no script may ask: a picture shows it."""
-    tab = open_page("book/map", base=address, theme=theme)
-    box = tab.locator(".chapter-map a").first
-    link = box.get_attribute("href")
-    tab.goto(f"{address}/book/{link}")
-    tab.goto(f"{address}/book/map.html")
-    with Image.open(io.BytesIO(box.locator("text").screenshot())) as picture:
-        low, high = picture.convert("L").getextrema()
-    assert high - low > 130
 
 
 def test_the_search_finds_a_page(open_page):
