@@ -158,7 +158,8 @@ def test_the_course_of_the_book_says_what_it_sets(book):
     found = course.read(book=book)
     assert [m.number for m in found.meetings] == [*range(1, len(RAW["meetings"]) + 1)]
     first = found.meetings[0]
-    assert first.steps[0] == course.Step("meaning/why_flat", "rounding", "step=0.01", 25)
+    assert first.steps[1] == course.Step("meaning/why_flat", "rounding", "step=0.01", 15)
+    assert first.steps[0] == course.Step("meaning/why_flat", "figure-1", "", 10)
     (darts,) = first.homework.by("otter")
     assert (darts.label, darts.points, darts.chapter) == ("ex-volume-darts", 4, "meaning/volume")
     assert (first.homework.name, first.homework.due, first.homework.points) == ("hw1", 4, 9)

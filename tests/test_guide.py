@@ -4,6 +4,7 @@ Oracle: the text between two marks, typed here; Sphinx for what the site ships; 
 the course file for days and points, the keys of each *Predict* for the letters of the guide.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from test_for_site import settings
 from test_teach import guide_and_course
 
 from tools import ROOT, bank, commands, course, guide, whole_book
+from tools.slide_parts import chapter_of
 
 SOURCE = (ROOT / f"{guide.GUIDE}.md").read_text("utf-8")
 PAGE = """# A plan
@@ -151,6 +153,29 @@ def test_the_guide_knows_what_marks_which_homework():
         assert said in SOURCE, f"book/teach/guide.md needs the words {said!r}: course.yml says so."
     for name in ("kit", "kit-grader", "kit-bank", "grade"):
         assert name in commands.COMMANDS and f"`make {name}" in guide.for_class(SOURCE)
+
+
+@pytest.mark.site
+def test_the_steps_at_which_images_are_lost_are_those_of_the_figure(site):
+    """The guide's sixtieth, sixth and fifth: how many answers have changed, per cent right."""
+    figure = chapter_of(site, "meaning/why_flat").figures["rounding"]
+    data = json.loads(re.search(r"live-data\">(.*?)</script>", figure, re.S)[1])
+    words = [re.sub("<.*?>", "", one) for one in data["words"]]
+    changed = [int(re.search(r"(\d+) of 360 answers", one)[1]) for one in words]
+    right = [float(re.search(r"gets ([\d.]+) %", one)[1]) for one in words]
+    at = [data["knobs"][0]["texts"].index(step) for step in ("0.0158", "0.158", "0.2")]
+    assert changed[: at[0] + 2] == [0, 0, 1, 0] and changed[at[2]] == 9
+    assert min(right[: at[1] + 1]) > right[0] - 1 > right[at[2]] and at[2] == at[1] + 1
+    for step in ("0.0158", "0.158", "0.2"):
+        assert f'why_flat.html#rounding:step={step}"' in SOURCE
+
+
+def test_the_first_ticket_asks_of_a_figure_that_the_class_has_seen():
+    (_, _, steps, _), planned = next(iter(guide_and_course()))
+    seen = [words for _, words in steps if "why_flat.html#figure-1" in words]
+    assert len(seen) == 1 and "which of the three meanings" in seen[0]
+    assert "Figure 1" in steps[-1][1] and planned.steps[0].page == "meaning/why_flat"
+    assert planned.steps[0].figure == "figure-1"
 
 
 LAST_PAGE = re.compile(r"\.\./([\w/]+)\.(?:html|ipynb)")

@@ -215,6 +215,22 @@ def test_each_figure_of_the_course_file_is_shown_in_its_meeting_for_as_long():
             assert times.get(place) == step.minutes, f"meeting {number}: {place} in {times}."
 
 
+def test_the_guide_shows_figures_in_the_order_of_the_slides():
+    """Chapter by chapter, and the vote on a chapter before its figures."""
+    for (number, chapters, steps, _), planned in guide_and_course():
+        shown = [opened for _, words in steps for opened in SHOWN.findall(words)[:1]]
+        shown = [opened.partition(":")[0] for opened in shown]
+        by_chapter = sorted(planned.steps, key=lambda step: chapters.index(step.page))
+        slides = [f"{step.page}.html#{step.figure}" for step in by_chapter]
+        assert [one for one in shown if one in slides] == slides, f"meeting {number}: {shown}."
+
+
+def test_the_votes_of_the_first_meeting_are_taken_where_the_slides_have_them():
+    _, _, steps, _ = next(meetings(GUIDE.read_text("utf-8")))
+    votes = [k for k, (_, words) in enumerate(steps) if "by a show of hands" in words]
+    assert votes == [0, 4] and "rising-lake" in steps[4][1]
+
+
 def test_a_plan_shows_no_chapter_before_those_it_needs():
     needed = {one.name: one.needs for one in chapter_tables.chapters()}
     taught = set()
