@@ -5,6 +5,7 @@ headline names, so another course file finds what the guide has on its figures.
 """
 
 import re
+from itertools import takewhile
 
 from markdown_it import MarkdownIt
 
@@ -19,6 +20,9 @@ LINK = re.compile(r"</?a\b[^>]*>")  # a click on a slide leads nowhere else
 EXERCISE = re.compile(r"\{ref\}`[^`]*<([\w-]+)>`")
 NUMBERED = re.compile(r"^\((?=\d+\) )(.+)$", re.M)  # "1) …", which Markdown lists
 ASKED = re.compile(r'\*Ask:\* "(.+?)"')
+MINUTES = re.compile(r"^\*\d+ minutes\.\* ")  # the course file says them, too
+AS_IN = re.compile(r"as in the \[[^]]+\]\(#([\w-]+)\)")  # … another plan of the guide
+HEADLINE = re.compile(r"^\*\*Minutes .*\n")
 
 
 class Notes:
@@ -32,12 +36,18 @@ class Notes:
         self.here = Here(guide.GUIDE, book.places, book.works, {})
 
     def of_figure(self, page, place):
-        """What the guide says to show, ask and expect at a figure, or ""."""
-        return next(map(self.html, _at(self.blocks, page, place)), "")
+        """What the guide says to show, ask and expect at a figure, or "", and where to read on."""
+        for first in _at(self.blocks, page, place)[:1]:
+            others = [_plan(self.blocks, label) for label in AS_IN.findall(first)]
+            meant = [HEADLINE.sub("", one) for plan in others for one in _at(plan, page, place)]
+            return "".join(map(self.html, [MINUTES.sub("", first), *meant]))
+        return ""
 
     def asked(self, page, place):
         """The question that the guide asks in its own words before a figure moves, or ""."""
-        found = map(ASKED.search, _at(self.public, page, place))
+        pieces = _at(self.public, page, place)
+        here = [piece for piece in pieces if f'#{place}"' in piece]
+        found = map(ASKED.search, here or pieces)
         return next((MarkdownIt().renderInline(one[1]) for one in found if one), "")
 
     def of_meeting(self, chapters):
@@ -71,6 +81,12 @@ def _blocks(text):
     """The paragraphs of the guide, those of the six weeks first."""
     before, _, after = text.partition(PLAN)
     return [block for block in (after + "\n\n" + before).split("\n\n") if block.strip()]
+
+
+def _plan(blocks, label):
+    """The paragraphs of the plan that has this label."""
+    inside = [k for k, block in enumerate(blocks, 1) if block.startswith(f"({label})=")]
+    return [*takewhile(lambda block: not block.startswith("("), blocks[inside[0] :])]
 
 
 def _ends(blocks, chapters):

@@ -70,16 +70,11 @@ class Chapter:
         kept = [p for p in parts if not p.get_text().startswith("Next.")]
         return "".join(map(str, kept))
 
-    def figure(self, name, position=""):
+    def figure(self, name, position="", guess=True):
         """A figure that starts, and is reset, at a position like "alpha=2&case=a"."""
         if name not in self.figures:
             raise Fault(f"{self.name} needs a figure {name!r} on its built page, which has none.")
-        return DATA.sub(lambda d: d[1] + _started(d[2], position) + d[3], self.figures[name])
-
-    def guesses(self, name):
-        """Whether a figure asks for a guess of its own."""
-        data = DATA.search(self.figures[name])
-        return bool(data and json.loads(data[2]).get("guess"))
+        return DATA.sub(lambda d: d[1] + _started(d[2], position, guess) + d[3], self.figures[name])
 
     def heading(self, name):
         """The heading under which a figure stands."""
@@ -119,9 +114,11 @@ def _option(item, told):
     return letter, row.contents[0].decode_contents().strip(), letter in told["keys"], feedback
 
 
-def _started(data, position):
-    """The data of a figure, its knobs starting where the position says."""
+def _started(data, position, guess=True):
+    """The data of a figure, its knobs starting where the position says, with its guess or none."""
     figure = json.loads(data)
+    if not guess:
+        figure.pop("guess", None)
     wanted = dict(parse_qsl(position))
     for knob in figure["knobs"]:
         if knob["name"] in wanted:

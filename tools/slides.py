@@ -22,6 +22,7 @@ REVEAL = (  # npm view reveal.js@5.2.1 dist.integrity
 )
 TEMPLATES = ROOT / "tools" / "templates"
 LIVE = ("grip", "explore")  # no menu: a slide is not the place to save a picture
+READ_AT_HOME = "<p>No minutes are planned for this: it was read at home. Show it as needed.</p>"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,6 @@ class Slide:
     what: object = ""
     notes: str = ""
     source: str = ""  # its place on the site
-    asked: str = ""  # what the class answers before a figure moves, HTML
 
 
 def for_class(kit, folder):
@@ -69,7 +69,7 @@ def deck(meeting, kit, notes, site):
     slides = [Slide("title", meeting.title, pages, opening)]
     for page in pages:
         steps = [step for step in meeting.steps if step.page == page.name]
-        figures = [figure(page, step, notes, kit) for step in steps]
+        figures = [*shown(page, steps, notes, kit)]
         slides += of_chapter(page, figures) if page.name in meeting.chapters else figures
     slides += [Slide("task", *task) for task in notes.tasks(meeting.chapters)]
     return [*slides, Slide("homework", "Until next time", meeting.homework, closing)]
@@ -86,23 +86,31 @@ def of_chapter(chapter, figures):
     for vote in chapter.votes:
         yield Slide("answer", "What came out", vote)
     for box in chapter.boxes:
-        yield Slide("box", title, box)
+        yield Slide("box", title, box, READ_AT_HOME)
     if chapter.take_away:
-        yield Slide("take-away", f"Take away: {title}", chapter.take_away)
+        yield Slide("take-away", f"Take away: {title}", chapter.take_away, READ_AT_HOME)
 
 
-def figure(chapter, step, notes, kit):
-    place = f"{step.figure}:{step.position}" if step.position else step.figure
-    minutes = f"<p><b>{step.minutes} minutes.</b></p>"
-    asked = "" if chapter.guesses(step.figure) else notes.asked(step.page, place)
-    return Slide(
-        "figure",
-        chapter.heading(step.figure),
-        chapter.figure(step.figure, step.position),
-        minutes + notes.of_figure(step.page, place),
-        f"{kit.book.places.site}/book/{step.page}.html#{place}",
-        asked,
-    )
+def shown(chapter, steps, notes, kit):
+    """The figures of a chapter, each after the plan's question: a heading or a panel may answer it.
+
+    A figure that is shown again asks for its guess the first time alone.
+    """
+    before = set()
+    for step in steps:
+        place = f"{step.figure}:{step.position}" if step.position else step.figure
+        told = notes.of_figure(step.page, place)
+        timed = f"<p><b>{step.minutes} minutes.</b></p>{told}"
+        if asked := notes.asked(step.page, place):
+            yield Slide("ask", "Write your answer down", asked, timed)
+        yield Slide(
+            "figure",
+            chapter.heading(step.figure),
+            chapter.figure(step.figure, step.position, guess=step.figure not in before),
+            told if asked else timed,
+            f"{kit.book.places.site}/book/{step.page}.html#{place}",
+        )
+        before.add(step.figure)
 
 
 def assets(site):
