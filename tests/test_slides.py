@@ -259,6 +259,21 @@ def test_type_shrinks_only_where_it_must(deck, show):
     assert 18 <= long < short == 28
 
 
+TICKS = """() => Math.min(...[...document.querySelectorAll(".present .live-panels svg text")]
+  .map((text) => parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a)
+  .filter((size) => size > 2))"""
+
+
+@pytest.mark.slow
+def test_a_number_at_an_axis_is_read_from_the_last_row(deck, show):
+    tab = show(deck, 1280, 720, at=3)
+    assert tab.evaluate(TICKS) > 15.5
+    caption, place = (
+        tab.locator(f".present {one}").bounding_box() for one in ("figcaption", ".deck-small")
+    )
+    assert caption["y"] + caption["height"] <= place["y"]
+
+
 # ---- giving the talk -----------------------------------------------------------------------------
 
 
