@@ -4,11 +4,12 @@ Oracle: the sentences typed in here, for the course of the book with one thing c
 """
 
 import copy
+import re
 
 import pytest
 import yaml
 
-from tools import course, course_rules
+from tools import course, course_rules, syllabus, whole_book
 from tools.places import Fault
 
 RAW = yaml.safe_load(course.DEFAULT.read_text(encoding="utf-8"))
@@ -170,3 +171,27 @@ def test_a_week_is_its_meetings_their_reading_and_what_they_set(book):
     first = 90 + 50 + 45 + (5 + 15 + 15)  # of meeting 1, and then of meeting 2
     second = 90 + 45 + 45 + (10 + 15 + 10)
     assert course_rules.weeks(RAW, book)[1] == first + second
+
+
+# ---- the syllabus --------------------------------------------------------------------------------
+
+
+def test_the_syllabus_says_what_is_on_paper_and_what_in_which_notebook_and_where_it_stands(book):
+    places = whole_book.read_book().places
+    text = syllabus.text(course.read(book=book), book, places)
+    (row,) = re.findall(r"^\| 1\. Three meanings .*$", text, re.M)
+    on_paper, _, in_notebook = row.partition("on paper: ")[2].partition("; in hw1.ipynb: ")
+    assert "Both meanings of a parabola" in on_paper and "What could five seeds" in on_paper
+    assert in_notebook.startswith(
+        f"[Throw darts]({places.site}/book/meaning/volume.html#ex-volume-darts) |"
+    )
+    (by_hand,) = re.findall(r"^\| 7\. Real networks .*$", text, re.M)
+    assert "on paper: [Count]" in by_hand and "hw7.ipynb" not in by_hand
+
+
+def test_the_goals_of_the_syllabus_are_what_students_can_do_as_the_guide_says(book):
+    text = syllabus.text(course.read(book=book), book, whole_book.read_book().places)
+    goals = text.partition("### Meeting 1: ")[2].partition("### ")[0]
+    assert "Afterwards you can\n\n- say which of three things *flat* means" in goals
+    assert "- define volume ε-flatness, and say why it can jump as ε grows" in goals
+    assert not [c for c in book.chapters.values() if f"- {c.line}\n" in text]  # no tagline is left
