@@ -17,7 +17,7 @@ import yaml
 from test_for_site import settings
 from test_teach import guide_and_course
 
-from tools import ROOT, bank, commands, course, guide, whole_book
+from tools import ROOT, bank, commands, course, grade, guide, whole_book
 from tools.slide_parts import chapter_of
 
 SOURCE = (ROOT / f"{guide.GUIDE}.md").read_text("utf-8")
@@ -153,6 +153,13 @@ def test_the_guide_knows_what_marks_which_homework():
         assert said in SOURCE, f"book/teach/guide.md needs the words {said!r}: course.yml says so."
     for name in ("kit", "kit-grader", "kit-bank", "grade"):
         assert name in commands.COMMANDS and f"`make {name}" in guide.for_class(SOURCE)
+
+
+def test_the_guide_says_how_marks_come_into_a_gradebook():
+    marking = SOURCE.partition("**Marking.**")[2].partition("\n\n")[0]
+    for words in ("Canvas", "Moodle", "no column for an id", "work on paper", "join it with"):
+        assert words in marking.partition("<!-- instructor -->")[0], words
+    assert [*grade._table({})] == [["notebook", "points", "of", "stopped"]]  # no id, no paper
 
 
 @pytest.mark.site
