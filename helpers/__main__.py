@@ -4,6 +4,7 @@ import argparse
 import re
 import sys
 from importlib import import_module
+from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
@@ -48,6 +49,8 @@ def _run(asked: argparse.Namespace) -> None:
     stored, need = asked.data.endswith(".pt"), "--data needs a .pt file or"
     data = _loaded(asked.data, "torch tensors (X, y)") if stored else _named(asked.data, need)
     loss = _named(asked.loss, "--loss needs") if asked.loss else None
+    if asked.out:
+        Path(asked.out).mkdir(parents=True, exist_ok=True)  # before the long computation
     module = module.to(asked.device).eval()
     report = audit(module, data() if callable(data) else data, asked.rows, loss=loss)
     if asked.out:

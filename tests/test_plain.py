@@ -129,6 +129,7 @@ BOXES = {
     ":::{dropdown} Why a < b\n**B.** So.\n:::": (
         "<details>\n<summary>Why a &lt; b</summary>\n\n**B.** So.\n\n</details>"
     ),
+    ":::{div} doors\n[One](../index.ipynb)\nTwo\n:::": (f"[One]({SITE}/book/index.html) · Two"),
     "::::{grid} 1 1 3 3\n:gutter: 3\n\n:::{grid-item-card} Here\nOne\n[two](../index.ipynb).\n"
     ":::\n\n:::{grid-item-card} There\nThree.\n:::\n::::": (
         f"- **Here.** One\n  [two]({SITE}/book/index.html).\n\n- **There.** Three."
