@@ -5,12 +5,15 @@ sources; the reader's edition, which the instructor's must contain cell for cell
 """
 
 import codecs
+import json
 import re
 import site
 import sys
+import time
 from types import SimpleNamespace
 
 import nbformat
+import psutil
 import pytest
 
 from tools import (
@@ -25,6 +28,7 @@ from tools import (
     kit_environment,
     pages,
     student,
+    submission,
     syllabus,
     whole_book,
 )
@@ -255,19 +259,108 @@ def test_marks_come_as_a_table_and_a_word_for_each(tmp_path, monkeypatch, capsys
         said = capsys.readouterr().out
     assert (tmp_path / "in" / "marks.csv").read_bytes().startswith(codecs.BOM_UTF8)
     rows = (tmp_path / "in" / "marks.csv").read_text("utf-8-sig").splitlines()
-    assert rows == ["notebook,points,of,ex_a,ex_b,stopped", "ann/hw1,2,5,2,0,", "bo/HW1,0,,,,It."]
+    assert rows == [
+        "notebook,points,of,ex_a,ex_b,no mark because",
+        "ann/hw1,2,5,2,0,",
+        "bo/HW1,,,,,It.",
+        "bo/hw1.py,,,,,It is no notebook: hand in the .ipynb file.",
+    ]
+    assert (tmp_path / "in" / "bo" / "HW1.feedback.md").read_text("utf-8") == (
+        "# bo/HW1: no mark yet\n\nIt.\n"
+    )
     assert (tmp_path / "in" / "ann" / "hw1.feedback.md").read_text("utf-8") == (
         "# ann/hw1: 2 of 5 points\n\nex_a: 2 of 2. Right.\n\nex_b: 0 of 3. Not yet: x.\n"
     )
     *marked, last = said.splitlines()
-    assert " ".join(marked).split() == ["ann/hw1", "2", "bo/HW1", "0", "It."]
-    assert last == "Left out, since they are not notebooks: bo/hw1.py."
+    assert " ".join(marked).split() == ["ann/hw1", "2", "bo/HW1", "-", "It."]
+    assert last == "No mark for 2 of 3, marks.csv says why: bo/HW1, bo/hw1.py."
 
 
 @pytest.mark.parametrize("text", ['{"cells": [', "", "[]", "7"])
 def test_a_file_that_is_cut_short_is_said_to_be(text, tmp_path):
     (tmp_path / "a.ipynb").write_text(text)
     assert grade.grade(tmp_path / "a.ipynb", "") == ({}, "It is not a notebook, or is cut short.")
+
+
+def handed_in(code=(), encoding="utf-8", **metadata):
+    """A notebook as a student hands it in."""
+    cells = [{"cell_type": "code", "source": source, "metadata": {}} for source in code]
+    return json.dumps({"cells": cells, "metadata": metadata}, ensure_ascii=False).encode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ("utf-8", "utf-8-sig", "utf-16"))
+def test_a_notebook_is_read_in_whatever_its_letters_are_written(encoding):
+    made = submission.marked(handed_in([["θ = 1\n", "ε = 2"]], encoding), "hw1")
+    assert made["cells"][0]["source"] == "θ = 1\nε = 2"
+
+
+def test_a_notebook_that_was_rebuilt_is_taken_for_the_homework_that_is_marked():
+    begin = 'grader = otter.Notebook("{}.ipynb")'
+    for code in ((), [begin.format("hw1")], [begin.format("hw1_ann")]):
+        made = submission.marked(handed_in(code, kernelspec={"name": "mine"}), "hw1")
+        assert made["metadata"]["otter"] == {"assignment_name": "hw1"}
+        assert made["metadata"]["kernelspec"]["name"] == "python3"
+    named = handed_in(otter={"assignment_name": "hw4"})
+    for other in (named, handed_in([begin.format("hw4")])):
+        with pytest.raises(Fault, match=r"^This is homework hw4, not hw1\.$"):
+            submission.marked(other, "hw1")
+
+
+DONE = "None  # nothing is installed here"
+
+
+@pytest.mark.parametrize("source, left", [
+    ("!pip install -q otter-grader", DONE),
+    ("a = 1\n  %pip install x\nb = 2", f"a = 1\n  {DONE}\nb = 2"),
+    ("!python -m pip install \\\n  x\nb = 2", f"{DONE}\nb = 2"),
+    ("!{sys.executable} -m pip install x", DONE),
+    ("%%capture\n!pip3 install x", f"%%capture\n{DONE}"),
+    ("said = !uv pip install x", f"said = {DONE}"),
+    ("!! pip list\n%conda install -y x\nconda install x", f"{DONE}\n{DONE}\n{DONE}"),
+    ("pip install otter-grader", DONE),
+    *((kept, kept) for kept in (
+        "!ls pipes\n%matplotlib inline", "pip = 3\nrest = (7\n % pip\n)", "# !pip install x",
+        "a != pip", "print('install', uv)",
+    )),
+])  # fmt: skip
+def test_what_would_install_something_does_nothing_where_it_is_marked(source, left):
+    assert submission.without_installs(source) == left
+
+
+SLEEP = "import time; time.sleep({})"
+CHILD = """\
+import subprocess, sys
+code = "import os; open({!r}, 'w').write(str(os.getpid()))\\nwhile True: pass"
+subprocess.run([sys.executable, "-c", code], start_new_session=True)
+"""
+
+
+def test_a_limit_counts_what_processors_do_and_not_the_clock(tmp_path, monkeypatch):
+    monkeypatch.setattr(grade, "RUN", SLEEP.format(3))  # as on a busy machine
+    assert grade._run("a", b"", tmp_path, 1) == (0, "")
+    monkeypatch.setattr(grade, "RUN", SLEEP.format(60))
+    said = "It did not end within 5 seconds: mark it by hand."
+    assert grade._run("a", b"", tmp_path, 1) == (None, said)
+
+
+def gone(pid):
+    """Whether a process has ended; a kill takes a moment."""
+    for _ in range(100):
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_a_loop_without_end_is_stopped_with_what_it_began(tmp_path, monkeypatch):
+    monkeypatch.setattr(grade, "RUN", CHILD.format(str(tmp_path / "pid")))
+    said = "It did not end within 2 seconds of computing: mark it by hand."
+    assert grade._run("a", b"", tmp_path, 2) == (None, said)
+    child = int((tmp_path / "pid").read_text())
+    assert gone(child)
 
 
 @pytest.mark.parametrize("name, folder, sentence", [
@@ -282,3 +375,12 @@ def test_grading_asks_for_a_homework_and_a_folder(name, folder, sentence, tmp_pa
     with pytest.raises(SystemExit) as stopped:
         grade.main(name, folder)
     assert stopped.value.code == sentence
+
+
+@pytest.mark.parametrize("seconds", ("0", "-3", "soon", "1.5"))
+def test_grading_asks_for_a_limit_that_is_one(seconds, monkeypatch):
+    monkeypatch.setattr(grade, "_autograder", lambda _: None)
+    with pytest.raises(SystemExit) as stopped:
+        grade.main("hw1", "", seconds)
+    said = f"grade needs SECONDS= a whole number above zero, got {seconds!r}."
+    assert stopped.value.code == said

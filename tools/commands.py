@@ -12,9 +12,8 @@ from tools import ROOT, console, environment, kept, releases, serve
 BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
 WORKERS = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 REPORT = "_build/tests.xml"  # which test took how long: benchmarks/builds.py reads it
-SETTING = re.compile(
-    r"(PORT|JOBS|URL|COURSE|SEED|HW|IN)=(.*)"
-)  # as make takes them, on every system
+SETTINGS = ("PORT", "JOBS", "URL", "COURSE", "SEED", "HW", "IN", "SECONDS")
+SETTING = re.compile(rf"({'|'.join(SETTINGS)})=(.*)")  # as make takes them, on every system
 TAKES_WORDS = ("test", "lab", "set-repository")
 NOTEBOOKS = ROOT / "_build" / "notebooks"
 LEFT = ("_build/*", "build", "*.egg-info", ".pytest_cache", ".ruff_cache", ".hypothesis")
@@ -30,7 +29,8 @@ def main(arguments):
     os.environ.update(found.groups() for found in map(SETTING.fullmatch, rest) if found)
     words = [word for word in rest if not SETTING.fullmatch(word)]
     if name not in COMMANDS or (words and name not in TAKES_WORDS):
-        known = f"one of {', '.join(COMMANDS)}, and PORT=, JOBS=, URL=, COURSE=, SEED=, HW= or IN="
+        *some, last = (f"{setting}=" for setting in SETTINGS)
+        known = f"one of {', '.join(COMMANDS)}, and {', '.join(some)} or {last}"
         print(f"book.py needs {known}, got {' '.join(arguments)!r}.", file=sys.stderr)
         return 2
     try:
@@ -158,7 +158,7 @@ def only(part, words):
 
 
 def grade():
-    """Mark the notebooks of a folder (HW=hw1 IN=folder)."""
+    """Mark the notebooks of a folder (HW=hw1 IN=folder SECONDS=120)."""
     prepare()
     return environment.call("-m", "tools.kit_environment", "tools.grade")
 

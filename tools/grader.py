@@ -12,7 +12,7 @@ import zipfile
 
 import nbformat
 
-from tools import ROOT, environment, kit_environment, master, pages
+from tools import ROOT, environment, grade, kit_environment, master, pages
 from tools.homework import reseeded, section
 from tools.places import Fault
 from tools.plain import Here
@@ -32,8 +32,10 @@ They hand in the notebook as it is. Put what they hand in into one folder, and r
 
     make grade HW={name} IN=that/folder        (or: python book.py grade HW={name} IN=that/folder)
 
-It writes `marks.csv` into that folder, a row for each notebook there and in the folders below, and
-for each a file of feedback. Its last line names the files that it left out.
+It writes `marks.csv` into that folder, a row for each file there and in the folders below, and for
+each notebook a file of feedback. What is no notebook, or does not end within {seconds} seconds of
+computing (`SECONDS=` takes another number), has no mark, and its row says why: look at it yourself.
+In the copy that is marked, `pip install` and its like do nothing.
 
 The data of this class and the hidden arguments come from SEED={seed}: the same SEED makes the same.
 A notebook runs in a process of its own and its answers are compared in another, so nothing that it
@@ -63,9 +65,13 @@ def write(kit, folder):
     _assign([folder / hw.name for hw in wanted])
     for hw in wanted:
         _seal(folder / hw.name, {"keys": keys[hw.name], "seed": own})
-    words = README.format(name=wanted[0].name, seed=kit.seed) if wanted else "Nothing is marked.\n"
+    words = _readme(wanted[0].name, kit.seed) if wanted else "Nothing is marked.\n"
     (folder / "seed.txt").write_text(f"{kit.seed}\n", encoding="utf-8")
     (folder / "README.md").write_text(words, encoding="utf-8")
+
+
+def _readme(name, seed):
+    return README.format(name=name, seed=seed, seconds=grade.SECONDS)
 
 
 def sections(homework, book):
