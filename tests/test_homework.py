@@ -76,6 +76,17 @@ def test_the_names_that_a_text_tells_are_there(book):
         assert f"`{name}`" in section.questions[0].prompt and name in names
 
 
+@pytest.mark.parametrize("label", ("ex-sweep-cut", "ex-sweep-trace", "ex-exponent-powers"))
+def test_an_argument_is_not_taken_for_a_name_of_the_chapter(book, label):
+    """`sizes`, `alpha` and `k` are bound in these chapters too, at the end of long computations."""
+    assert cut(book, label)[1][0].setup == ""
+
+
+def test_a_setup_has_what_its_text_names_and_no_more(book):
+    setup = cut(book, "ex-volume-darts")[1][0].setup
+    assert "def toy_height(" in setup and "terrain" not in setup
+
+
 def test_a_question_that_no_grader_can_carry_is_refused_in_a_sentence(book):
     hw, sections = cut(book, "ex-curvature-power")
     with pytest.raises(Fault) as caught:

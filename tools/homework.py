@@ -9,7 +9,7 @@ import ast
 import re
 from dataclasses import dataclass
 
-from tools import pages, slices, student
+from tools import needs, pages, slices, student
 from tools.course import exercise_kinds
 from tools.places import Fault
 from tools.plain import blocks, plain
@@ -134,9 +134,18 @@ def _without_check(source, check):
 
 
 def _asked(source, task, here):
-    """The names that an answer may use: those of starter and solution, and those the text names."""
+    """The names that an answer may use: those it reads, and those the text names.
+
+    An argument of its functions is none of the chapter's names, though it may be called alike.
+    """
     told = re.findall(r"`([A-Za-z_]\w*)[`(]", _prompt(source.page, task, here))
-    return set(told).union(*map(_names, source.cells(task.label)))
+    cells = source.cells(task.label)
+    return (set(told) - _arguments(cells)).union(*map(needs.needs, cells))
+
+
+def _arguments(cells):
+    parts = (part for cell in cells for part in ast.walk(pages.parse(cell)))
+    return {part.arg for part in parts if isinstance(part, ast.arg)}
 
 
 def _names(source):
