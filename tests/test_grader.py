@@ -350,6 +350,41 @@ def test_the_class_has_data_of_its_own(homework):
     assert len(keys[2]["at"]) == 6  # three with other seeds, and these with other entries
 
 
+CHECKED = """\
+import os, sys
+import nbformat
+from nbclient import NotebookClient
+os.chdir(sys.argv[1])
+made = nbformat.read("hw1.ipynb", as_version=4)
+NotebookClient(made, kernel_name="python3", allow_errors=True).execute()
+nbformat.write(made, "ran.ipynb")
+"""
+
+
+def checks(notebook, folder):
+    """What `grader.check` says to each question in a student's own notebook."""
+    nbformat.write(notebook, folder / "hw1.ipynb")
+    subprocess.run(
+        [str(kit_environment.PYTHON), "-c", CHECKED, str(folder)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+    )
+    cells = nbformat.read(folder / "ran.ipynb", as_version=4).cells
+    asked = [cell for cell in cells if cell.source.startswith("grader.check")]
+    return [str(cell.outputs[-1]["data"]["text/plain"]) for cell in asked]
+
+
+def test_a_check_tells_a_starter_from_an_answer_and_does_not_say_that_it_is_right(
+    homework, tmp_path
+):
+    for said in checks(student(homework), tmp_path):
+        assert "Your turn: " in said and "There is an answer" not in said
+    for said in checks(answered(homework, WRONG), tmp_path):
+        assert "There is an answer. You learn whether it is right after handing it in." in said
+        assert "Your turn" not in said
+
+
 @pytest.fixture(scope="module")
 def the_books(tmp_path_factory):
     """Every homework of the book's own course, for a seed that is drawn anew each time."""

@@ -3,9 +3,11 @@
 Its hidden tests hold no key and always fail: `tools/judge.py` marks, outside the notebook.
 """
 
+import ast
+
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 
-from tools import repository
+from tools import pages, repository
 from tools.homework import reseeded
 
 BEGIN = """\
@@ -51,9 +53,20 @@ PROMPT = '''\
 HAS_FORM = '''\
 """ # BEGIN TEST CONFIG
 points: 0
+success_message: There is an answer. You learn whether it is right after handing it in.
 """ # END TEST CONFIG
-def test_there_is_an_answer({name}):
+def test_there_is_an_answer_not_yet_marked({name}):
     assert {name} is not None, "Your turn: replace None."'''
+IS_NEW = '''
+    import ast
+    import inspect
+
+    try:
+        now = ast.dump(ast.parse(inspect.getsource({name})))
+    except (OSError, TypeError, SyntaxError):  # no function, or one that nobody can read
+        now = ""
+    begin = ast.dump(ast.parse({starter!r}))
+    assert now != begin, "Your turn: this function is still as you got it."'''
 IS_RIGHT = '''\
 """ # BEGIN TEST CONFIG
 hidden: true
@@ -93,6 +106,15 @@ def _cells(question):
     yield from (new_raw_cell(begin), new_markdown_cell(question.prompt))
     yield from (new_raw_cell("# BEGIN SOLUTION"), new_code_cell(cell))
     yield from (new_raw_cell("# END SOLUTION"), new_raw_cell("# BEGIN TESTS"))
-    yield new_code_cell(HAS_FORM.format(name=question.name))
+    yield new_code_cell(_has_form(question))
     yield new_code_cell(IS_RIGHT.format(name=question.name, points=question.points))
     yield from (new_raw_cell("# END TESTS"), new_raw_cell("# END QUESTION"))
+
+
+def _has_form(question):
+    """The test that a student sees: there is something, and no function as it was handed out."""
+    cell = HAS_FORM.format(name=question.name)
+    for node in pages.parse(question.starter).body:
+        if isinstance(node, ast.FunctionDef) and node.name == question.name:
+            cell += IS_NEW.format(name=question.name, starter=ast.unparse(node))
+    return cell
