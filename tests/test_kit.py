@@ -339,7 +339,7 @@ def test_a_limit_counts_what_processors_do_and_not_the_clock(tmp_path, monkeypat
     monkeypatch.setattr(grade, "RUN", SLEEP.format(3))  # as on a busy machine
     assert grade._run("a", b"", tmp_path, 1) == (0, "")
     monkeypatch.setattr(grade, "RUN", SLEEP.format(60))
-    said = "It did not end within 5 seconds: mark it by hand."
+    said = "It did not end within 10 seconds: mark it by hand."
     assert grade._run("a", b"", tmp_path, 1) == (None, said)
 
 

@@ -11,7 +11,7 @@ import time
 
 import psutil
 
-WAITS = 5  # what computes nothing may take so many times its seconds
+WAITS = 10  # what computes nothing may take so many times its seconds
 LATE = "It did not end within {spent}: mark it by hand."
 
 
