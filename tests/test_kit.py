@@ -339,8 +339,16 @@ def test_a_limit_counts_what_processors_do_and_not_the_clock(tmp_path, monkeypat
     monkeypatch.setattr(grade, "RUN", SLEEP.format(3))  # as on a busy machine
     assert grade._run("a", b"", tmp_path, 1) == (0, "")
     monkeypatch.setattr(grade, "RUN", SLEEP.format(60))
-    said = "It did not end within 10 seconds: mark it by hand."
+    said = "It did not end within 5 seconds: mark it by hand."
     assert grade._run("a", b"", tmp_path, 1) == (None, said)
+
+
+def test_a_process_that_reads_late_gets_all_of_a_large_autograder(tmp_path, monkeypatch):
+    read = "import sys, time; time.sleep(2); print(len(sys.stdin.buffer.read()))"
+    monkeypatch.setattr(grade, "RUN", read)
+    assert grade._run("a", bytes(3_000_000), tmp_path, 5) == (0, "3000000\n")
+    monkeypatch.setattr(grade, "RUN", "")  # and one that never reads is no error
+    assert grade._run("a", bytes(3_000_000), tmp_path, 5) == (0, "")
 
 
 def gone(pid):

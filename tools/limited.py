@@ -11,19 +11,21 @@ import time
 
 import psutil
 
-WAITS = 10  # what computes nothing may take so many times its seconds
+WAITS = 5  # what computes nothing may take so many times its seconds
 LATE = "It did not end within {spent}: mark it by hand."
 
 
 def late(process, given, seconds):
     """Give a process its input and wait for its end; why it is to be stopped, or ""."""
     begin, spent = time.monotonic(), 0
+    with contextlib.suppress(OSError), process.stdin:  # one that has ended reads nothing
+        process.stdin.write(given)
     while spent <= seconds:
         try:
-            process.communicate(given, timeout=0.5)
+            process.wait(timeout=0.5)
             return ""
         except subprocess.TimeoutExpired:
-            given, spent = None, max(spent, _spent(process))
+            spent = max(spent, _spent(process))
         if time.monotonic() - begin > WAITS * seconds:
             return LATE.format(spent=f"{WAITS * seconds} seconds")
     return LATE.format(spent=f"{seconds} seconds of computing")
