@@ -67,12 +67,13 @@ def texts(folder):
     return {p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*.*")}
 
 
-def test_parts_are_made_beside_one_another_and_replace_those_that_are_there(tmp_path, parts):
+def test_parts_are_made_beside_one_another_and_replace_those_there(tmp_path, parts, capsys):
     target = tmp_path / "kit"
     (target / "one").mkdir(parents=True)
     (target / "one" / "old.txt").touch()
-    seconds = kit.build(given(), ["one", "two.md"], target)
-    assert list(seconds) == ["one", "two.md"]
+    kit.build(given(), ["one", "two.md"], target)
+    begun = [line.partition(" .")[0] for line in capsys.readouterr().out.splitlines()]
+    assert begun == ["making one", "making two.md"]
     assert texts(target) == {"one/a.txt": "made of 7", "two.md": "made of 7"}
     assert [path.name for path in tmp_path.iterdir()] == ["kit"]
 
@@ -121,6 +122,21 @@ def test_a_seed_is_the_one_given_or_that_of_the_grader_there_or_a_new_one(tmp_pa
     (tmp_path / "grader").mkdir()
     (tmp_path / "grader" / "seed.txt").write_text("99\n")
     assert kit.seed("", tmp_path) == "99"
+
+
+@pytest.mark.parametrize("parts, begun", [
+    ((), "book"), (("slides",), "book"), (("bank", "slides-teacher"), "book"),
+    (("grader",), "prepare"), (("student", "bank"), "prepare"),
+])  # fmt: skip
+def test_a_command_of_the_kit_makes_the_site_first_where_a_part_needs_it(parts, begun, monkeypatch):
+    done = []
+    for name in ("book", "prepare"):
+        monkeypatch.setattr(commands, name, lambda name=name: done.append(name))
+    monkeypatch.setattr(commands.environment, "call", lambda *words: done.append(words[2:]))
+    commands.kit(*parts)
+    assert done == [begun, parts]
+    of_site = {name for name, (_, site) in kit.PARTS.items() if site}
+    assert {name for name in of_site if "." not in name} == commands.OF_SITE
 
 
 def test_every_part_can_be_made_alone_and_is_what_it_says():

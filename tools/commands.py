@@ -16,6 +16,7 @@ SETTINGS = ("PORT", "JOBS", "URL", "COURSE", "SEED", "HW", "IN", "SECONDS")
 SETTING = re.compile(rf"({'|'.join(SETTINGS)})=(.*)")  # as make takes them, on every system
 TAKES_WORDS = ("test", "lab", "set-repository")
 NOTEBOOKS = ROOT / "_build" / "notebooks"
+OF_SITE = {"slides", "slides-teacher"}  # parts of the kit that are made of the built site
 LEFT = ("_build/*", "build", "*.egg-info", ".pytest_cache", ".ruff_cache", ".hypothesis")
 TITLE = "Sharp Minima Can Generalize"
 FIRST = f"{TITLE}: some minutes the first time, seconds after that."
@@ -146,7 +147,10 @@ def zip_():
 
 def kit(*parts):
     """Pack a course into _build/kit (COURSE=my.yml SEED=n)."""
-    prepare()
+    if not parts or OF_SITE & {*parts}:
+        book()
+    else:
+        prepare()
     return environment.call("-m", "tools.kit", *parts)
 
 

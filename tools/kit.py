@@ -8,13 +8,12 @@ import os
 import random
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 
-from tools import ROOT, course, guide
+from tools import ROOT, console, course, guide
 from tools.places import Fault
 from tools.whole_book import Book, read_book
 
@@ -70,21 +69,18 @@ def seed(given, target=TARGET):
 
 
 def build(kit, names, target=TARGET):
-    """Write the parts `names` into `target`, all of them or none; {name: its seconds}."""
+    """Write the parts `names` into `target`, all of them or none; a line says each one's time."""
     if any(PARTS[name][1] for name in names) and kit.older:
         raise Fault(kit.older)
     target.mkdir(parents=True, exist_ok=True)
-    seconds = {}
     with tempfile.TemporaryDirectory(prefix=".kit-", dir=target.parent) as folder:
         for name in names:
-            begin, path = time.monotonic(), Path(folder, name)
-            _make(kit, name, path)
-            seconds[name] = time.monotonic() - begin
+            with console.step(f"making {name}"):
+                _make(kit, name, Path(folder, name))
         for name in names:
             if (old := target / name).exists():
                 old.rename(Path(folder, f"old-{name}"))
             Path(folder, name).rename(target / name)
-    return seconds
 
 
 def _make(kit, name, path):
@@ -104,9 +100,9 @@ def main(names, chosen=os.environ):
     read = course.read(chosen.get("COURSE") or course.DEFAULT, shelf)
     kit = Kit(read, read_book(), shelf, seed(chosen.get("SEED", "")))
     names = names or [*PARTS]
-    for name, seconds in build(kit, names).items():
-        size = megabytes(TARGET / name)
-        print(f"_build/kit/{name:16} {seconds:5.0f} s {size:6.1f} MB", flush=True)
+    build(kit, names)
+    for name in names:
+        print(f"_build/kit/{name:18} {megabytes(TARGET / name):6.1f} MB")
     if kit.older:
         print(kit.older.replace("run", "for its new pictures, run"))
 
