@@ -201,6 +201,15 @@ def test_a_note_says_minutes_points_slips_and_how_to_mark(noted):
     assert "Otter marks it: all points or none" in other
 
 
+def test_the_guide_and_the_notes_have_one_rule_of_marking(whole, noted):
+    text = whole.book.pages[guide.GUIDE].text()
+    (rule,) = re.findall(r"^- \*\*What a check is worth\.\*\* .*", text, re.M)
+    assert "Give no points for it alone" in rule and kit_editions.RULE in rule
+    told = "\n".join(notes(noted[1]))
+    assert f"give no points for *Right* alone, and {kit_editions.RULE}." in told
+    assert "third of the points" not in told and "keeps half" not in told
+
+
 def test_typical_slips_are_read_from_every_check_of_the_book(whole):
     for page in whole.book.notebooks():
         found = kit_editions.typical(page)

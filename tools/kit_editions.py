@@ -18,9 +18,10 @@ from tools.plain import Here, inline
 TRAINS = re.compile(r"^\| \{ref\}`[^`<]*<([\w-]+)>` \| (.+?) \|$", re.M)
 NOTE = "> **For teachers.** "
 HEAD = f"{NOTE}This is the instructor's edition: keep it from your class."
-MARKING = (
-    "One third of the points is for the answer, the rest for the reasons: look for each of these "
-    "steps. A listed wrong answer keeps half of the points if all steps but one are right."
+RULE = "none off for *Not yet* where the reasoning is right and the last line has a slip"
+MARKING = (  # as the guide's page for assistants has it
+    f"Mark the reasoning: give no points for *Right* alone, and {RULE}. "
+    "In the solution, look for each of these steps."
 )
 BY_OTTER = "Otter marks it: all points or none, and one of these sentences comes with the mark."
 SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z$`\\])")
