@@ -340,6 +340,11 @@ def test_a_student_gets_no_key_no_hidden_test_and_no_seed(homework):
     assert "brentq" not in text  # what only the key needs
 
 
+def test_only_the_students_notebook_has_the_homeworks_name(homework):
+    found = [path.relative_to(homework).as_posix() for path in homework.rglob("*.ipynb")]
+    assert sorted(found) == ["hw1-with-solutions.ipynb", "student/hw1.ipynb"]
+
+
 def test_the_class_has_data_of_its_own(homework):
     config = json.loads(
         zipfile.ZipFile(homework / "autograder" / "hw1.zip").read("otter_config.json")
@@ -398,9 +403,9 @@ def the_books(tmp_path_factory):
 
 def test_the_solutions_of_the_book_get_every_point_of_its_homework(the_books):
     seed, folder, homeworks = the_books
-    paths = [folder / hw.name / "autograder" / f"{hw.name}.ipynb" for hw in homeworks]
+    paths = [folder / hw.name / f"{hw.name}-with-solutions.ipynb" for hw in homeworks]
     with ThreadPoolExecutor(2) as pool:
-        autograders = [path.with_suffix(".zip") for path in paths]
+        autograders = [folder / hw.name / "autograder" / f"{hw.name}.zip" for hw in homeworks]
         found = pool.map(marked_by, autograders, paths, [SECONDS] * len(paths))
     for hw, (rows, stopped) in zip(homeworks, found, strict=True):
         want = {task.label.replace("-", "_"): task.points for task in hw.by("otter")}

@@ -1,7 +1,8 @@
 """The grader's part of the kit: for each homework what students get, and what marks it.
 
-`write` makes hwN/student/hwN.ipynb to give away, hwN/autograder/hwN.zip to keep, and README.md. The
-seeds come from the teacher's SEED; nobody can read it off what the students get.
+`write` makes hwN/student/hwN.ipynb to give away, and to keep hwN/hwN-with-solutions.ipynb,
+hwN/autograder/hwN.zip and README.md. The seeds come from the teacher's SEED; nobody can read it off
+what the students get.
 """
 
 import hashlib
@@ -27,7 +28,8 @@ for folder in sys.argv[1:]:
 README = """\
 # Marking homework
 
-Give your students `{name}/student/{name}.ipynb`, one for each homework, and keep this folder.
+Give your students `{name}/student/{name}.ipynb`, one for each homework, and keep the rest of this
+folder: `{name}/{name}-with-solutions.ipynb` is yours to read, `{name}/autograder` marks.
 They hand in the notebook as it is. Put what they hand in into one folder, and run
 
     make grade HW={name} IN=that/folder        (or: python book.py grade HW={name} IN=that/folder)
@@ -137,3 +139,6 @@ def _seal(place, held):
             new.writestr(entry, data)
     made.unlink()
     (place / "autograder" / "otter_config.json").unlink()
+    (place / f"{place.name}.ipynb").unlink()  # only what students get has their notebook's name
+    solved = place / "autograder" / f"{place.name}.ipynb"
+    solved.rename(place / f"{place.name}-with-solutions.ipynb")
