@@ -208,14 +208,28 @@ def test_the_form_of_a_statement_does_not_say_whether_it_is_true(questions):
 def test_a_predict_names_its_page_and_needs_no_other_question(questions, book):
     for question in (q for q in questions if q.name.startswith("predict-")):
         assert re.search(r"\n\n\*From\* \[.+\]\(https://\S+\.html\)\.$", question.stem)
-        assert not re.search(
-            r"(First|Second) question|^\*\*\d|[Tt]he figure (opens|does)", question.stem
-        )
+        assert not re.search(r"(First|Second) question|^\*\*\d", question.stem)
     given = yaml.safe_load(bank.OWN.read_text("utf-8"))["restated"]
     stems = {question.name: question.stem for question in questions}
     assert len(given) >= 4 and all(stems[name].startswith(given[name].strip()) for name in given)
     with pytest.raises(Fault, match="^my.yml, restated: no question 'predict-x'; "):
         [*bank.restated(questions, {"predict-x": "?"}, "my.yml")]
+
+
+LEANS = re.compile(
+    r"\b(this|the|next|first|second|last) (figure|page|chapter|network below|section)\b"
+    r"|\bthe next network|\bthe figure\b|\bthe (paper's α|ellipsoid formula|balanced minimum)"
+    r"|\bon this page|\b(figure|shown) (above|below)|\]\(#",
+    re.I,
+)
+
+
+def test_no_stem_leans_on_its_page(questions):
+    for question in questions:
+        stem = question.stem.rpartition("\n\n*From")[0] or question.stem
+        assert not LEANS.search(stem), f"{question.name}: write it anew, under restated"
+        if "T_\\alpha" in stem:  # the letter is told
+            assert re.search(r"T_\\alpha(\(|\$ multiplies)|that is \$T_|orbit", stem), question.name
 
 
 def test_what_is_set_as_homework_is_no_question_of_the_bank(questions, book, monkeypatch, tmp_path):

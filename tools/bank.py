@@ -39,9 +39,10 @@ def questions(book, shelf, own=OWN, homework=()):
     """
     raw = yaml.safe_load(own.read_text(encoding="utf-8")) or {}
     found = [q for page in book.notebooks() for q in predicted(page, book)]
-    found = [*restated(found, raw.get("restated") or {}, own.name)]
-    found += [*wrong_ideas(book), *true_statements(raw, book), *_own(raw, own.name)]
-    found += bank_numbers.questions(book, shelf, homework)
+    numbers = bank_numbers.questions(book, shelf, homework)
+    retold = [*restated([*found, *numbers], raw.get("restated") or {}, own.name, homework)]
+    found, numbers = retold[: len(found)], retold[len(found) :]
+    found += [*wrong_ideas(book), *true_statements(raw, book), *_own(raw, own.name), *numbers]
     if wrong := [sentence for question in found for sentence in faults(question)]:
         raise Fault("\n".join(wrong))
     return found
@@ -64,9 +65,9 @@ def predicted(page, book):
     return found
 
 
-def restated(found, stems, file):
+def restated(found, stems, file, left_out=()):
     """The questions, those that `stems` names in words which need nothing of their page."""
-    names = {question.name for question in found}
+    names = {question.name for question in found}.union(left_out)
     for name in stems:
         if name not in names:
             raise Fault(f"{file}, restated: no question {name!r}; {nearest(name, names)}")
