@@ -138,7 +138,9 @@ def test_fewer_signals_than_classes_are_refused(n, test):
 @pytest.mark.parametrize("n", [0, -3])
 def test_no_examples_are_refused(n):
     case = build([2, 2, 1], 0)
-    with pytest.raises(ValueError, match=f"teacher_student needs n >= 1, got {n}"):
+    with pytest.raises(
+        ValueError, match=f"teacher_student needs n >= 1 and n_test >= 0, got {n} and"
+    ):
         teacher_student(case.f, case.params, n, generator=case.generator)
 
 

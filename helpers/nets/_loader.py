@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -92,8 +93,9 @@ def _check_order(loader: Any) -> None:
 def _check_all(loader: Any, examples: int) -> None:
     batches = getattr(loader, "batch_sampler", None) or loader
     if getattr(batches, "drop_last", False):
-        counted = hasattr(batches.sampler, "__len__")
-        left = len(batches.sampler) - examples if counted else "an unknown number"
+        left = "an unknown number"
+        with suppress(TypeError):  # of a stream
+            left = len(batches.sampler) - examples
         if left:
             raise ValueError(
                 f"over_loader needs every example, got drop_last=True, which leaves out {left}: "
