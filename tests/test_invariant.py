@@ -245,9 +245,11 @@ def test_both_precisions_on_every_device(dtype, device):
 def test_bad_input_is_a_sentence():
     case = build([2, 2, 1], 0, where="off")
     zero = {name: 0 * block for name, block in case.params.items()}
-    with pytest.raises(ValueError, match="needs a non-zero S of 6 entries, got 0 non-zero ones"):
+    with pytest.raises(ValueError, match="scaled_spectral_norm needs a non-zero S, got 0"):
         adaptive_sharpness(case.loss, zero)
-    with pytest.raises(ValueError, match="needs a non-zero S of 6 entries, got 4 .* of 4"):
+    with pytest.raises(
+        ValueError, match=r"needs a number for each .*theta2 .2, 1., got theta1 .2, 2.:"
+    ):
         scaled_spectral_norm(case.loss, case.params, {"theta1": torch.ones(2, 2)})
     with pytest.raises(ValueError, match="scaled_spectral_norm needs finite parameters, got 4"):
         adaptive_sharpness(case.loss, {**case.params, "theta1": case.params["theta1"] * math.nan})

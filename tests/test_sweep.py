@@ -366,6 +366,10 @@ def test_at_an_exact_minimum_of_the_squared_error():
     assert torch.isclose(sweep.values[2, 0], truth, rtol=1e-7)
 
 
+def negative():
+    return {name: -torch.ones_like(block) for name, block in small_net()[1].items()}
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -377,9 +381,10 @@ def test_at_an_exact_minimum_of_the_squared_error():
         ({"amounts": [1.0, 0.0]}, "needs finite amounts > 0"),
         ({"amounts": [1.0, float("inf")]}, "needs finite amounts > 0"),
         ({"amounts": [1.0, float("nan")]}, "needs finite amounts > 0"),
-        ({"scaling": {"theta1": 1}}, "factors with product 1"),
+        ({"scaling": {"theta1": 1}}, "exponents that add up to 0"),
         ({"scaling": {"theta9": 1, "theta1": -1}}, "needs layers among"),
-        ({"scaling": lambda a: {"theta1": -torch.ones(3)}}, "needs a finite scaling S > 0"),
+        ({"scaling": lambda a: {"theta1": torch.ones(3)}}, "needs a number for each entry of"),
+        ({"scaling": lambda a: negative()}, "needs a finite scaling S > 0"),
         ({"block_traces": {"theta1": 1.0}}, "block_traces needs one trace for each"),
     ],
 )
