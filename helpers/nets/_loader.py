@@ -91,7 +91,7 @@ def _check_order(loader: Any) -> None:
 
 
 def _check_all(loader: Any, examples: int) -> None:
-    batches = getattr(loader, "batch_sampler", None) or loader
+    batches = getattr(loader, "batch_sampler", None)
     if getattr(batches, "drop_last", False):
         left = "an unknown number"
         with suppress(TypeError):  # of a stream
