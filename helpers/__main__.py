@@ -35,6 +35,19 @@ def main() -> None:
 
 
 def _run(asked: argparse.Namespace) -> None:
+    module = _network(asked)
+    stored, need = asked.data.endswith(".pt"), "--data needs a .pt file or"
+    data = _loaded(asked.data, "torch tensors (X, y)") if stored else _named(asked.data, need)
+    loss = _named(asked.loss, "--loss needs") if asked.loss else None
+    if asked.out:
+        Path(asked.out).mkdir(parents=True, exist_ok=True)  # before the long computation
+    report = audit(module, data() if callable(data) else data, asked.rows, loss=loss)
+    if asked.out:
+        report.save(asked.out)
+    print(report)
+
+
+def _network(asked: argparse.Namespace) -> nn.Module:
     module = _named(asked.build, "build needs")
     module = module if isinstance(module, nn.Module) or not callable(module) else module()
     if not isinstance(module, nn.Module):
@@ -46,16 +59,7 @@ def _run(asked: argparse.Namespace) -> None:
             got = f"{other[0]!r} in place of {next(iter(own))!r}"
             raise ValueError(f"{asked.weights} needs only the network's state_dict, got {got}.")
         module.load_state_dict(state)
-    stored, need = asked.data.endswith(".pt"), "--data needs a .pt file or"
-    data = _loaded(asked.data, "torch tensors (X, y)") if stored else _named(asked.data, need)
-    loss = _named(asked.loss, "--loss needs") if asked.loss else None
-    if asked.out:
-        Path(asked.out).mkdir(parents=True, exist_ok=True)  # before the long computation
-    module = module.to(asked.device).eval()
-    report = audit(module, data() if callable(data) else data, asked.rows, loss=loss)
-    if asked.out:
-        report.save(asked.out)
-    print(report)
+    return module.to(asked.device).eval()
 
 
 def _named(text: str, need: str):

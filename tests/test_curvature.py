@@ -326,7 +326,9 @@ def test_a_form_for_each_group_has_the_mean_of_its_share_of_the_diagonal():
 
 def test_one_sample_is_refused():
     case = build([1, 3, 1], 0)
-    with pytest.raises(ValueError, match="trace needs samples >= 2, got 1: one has no spread"):
+    with pytest.raises(
+        ValueError, match="trace needs a number of samples >= 2, got 1: one has no spread"
+    ):
         trace(case.loss, case.params, samples=1)
 
 

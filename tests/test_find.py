@@ -372,6 +372,13 @@ def test_layers_that_go_up_together_are_named_together_and_not_refused():
     assert [line.split(":")[0] for line in refused] == ["c"]
 
 
+def test_a_trial_of_a_search_has_its_module_and_its_input():
+    module, x, _ = built("convolutional")
+    trial = find_symmetries(module, x)._trial(module, x)
+    assert trial.module is module
+    assert torch.equal(trial.x, x.double())
+
+
 def test_random_factors_are_spread_evenly_in_their_logarithm():
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(2, 400), nn.ReLU(), nn.Linear(400, 1)).double()

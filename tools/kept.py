@@ -50,7 +50,7 @@ def of_readers(target):
     """The files in `target`, by path, that were not written there, or were changed since."""
     before = written(target)
     paths = {path.relative_to(target).as_posix() for path in target.rglob("*.ipynb")}
-    paths = {path for path in paths if "/." not in path}  # Jupyter's own copies
+    paths = {path for path in paths if "/." not in f"/{path}"}  # Jupyter's own copies
     return {path for path in paths if _is_own(target / path, before.get(path))}
 
 

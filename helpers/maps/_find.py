@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from helpers.maps._group import Group, Kind
 from helpers.maps._symmetry import apply_scaling
-from helpers.maps._trial import believed
+from helpers.maps._trial import Trial, believed
 from helpers.maps._words import layers, refusals, tied, words
 from helpers.nets._params import Params, check_finite
 
@@ -57,6 +57,7 @@ class Symmetries:
     _kinds: dict[Symmetry, Kind] = field(repr=False, compare=False)
     _params: Params = field(repr=False, compare=False)
     _reasons: dict[str, str] = field(repr=False, compare=False)  # why not, by layer
+    _trial = Trial  # that of the search, so that others can see it refuse a wrong group
 
     def __str__(self) -> str:
         head = f"{self.dim} factors that change no prediction"

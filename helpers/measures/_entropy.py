@@ -65,15 +65,19 @@ def local_entropy(
     prior = _log_normal(c, 0 * mean, gamma**-0.5 + 0 * scale)
     proposal = torch.logaddexp(prior, _log_normal(c, mean, scale)) - log(2)
     log_w = -(L - base) + prior - proposal
-    if not bool(log_w.isfinite().any()) or bool(log_w.isnan().any()):
-        raise ValueError(
-            f"local_entropy needs a loss that is a number around θ, got {int(L.isnan().sum())} NaN "
-            f"among {samples}: the integral goes over all weights."
-        )
+    _check_numbers(L)
     w = (log_w - log_w.max()).exp()  # (samples,)
     value = float(w.mean().log() + log_w.max()) - base + len(mean) / 2 * log(2 * pi / gamma)
     error = float(w.std() / w.mean()) / samples**0.5
     return LocalEntropy(value, error, float(w.sum() ** 2 / w.square().sum()))
+
+
+def _check_numbers(L: Tensor) -> None:
+    if bad := int(L.isnan().sum()):
+        raise ValueError(
+            f"local_entropy needs a loss that is a number around θ, got {bad} NaN among {len(L)}: "
+            "the integral goes over all weights."
+        )
 
 
 def quadratic_local_entropy(loss: LossFn, params: Params, gamma: float) -> float:

@@ -177,10 +177,11 @@ def _embedding(func, i, weight, padding_idx=None, max_norm=None, norm_type=2.0, 
     return func(i, weight, None, max_norm, norm_type)
 
 
-def _group_norm(_, x, groups, weight=None, bias=None, eps=1e-5, *__) -> Tensor:
+def _group_norm(_, x, groups, weight=None, bias=None, *more, **named) -> Tensor:
     """Normalize by plain steps: the rule for many vectors at once of torch's own step is wrong."""
     u = x.unflatten(1, (groups, -1)).flatten(2)
-    u = nn.functional.layer_norm(u, u.shape[-1:], eps=eps).reshape(x.shape)
+    tiny = {"eps": named.get("eps", *more[:1] or (1e-5,))}
+    u = nn.functional.layer_norm(u, u.shape[-1:], **tiny).reshape(x.shape)
     u = u * (1 if weight is None else along(weight, 1, x.ndim))
     return u + (0 if bias is None else along(bias, 1, x.ndim))
 
