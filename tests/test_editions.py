@@ -399,7 +399,8 @@ def test_pictures_of_another_source_are_not_taken(tmp_path):
 
 
 def test_without_pictures_one_sentence_says_what_to_run(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(editions, "read_book", lambda: planted(cells())[1])
+    book = planted(cells())[1]
+    monkeypatch.setattr(editions, "read_book", lambda: book)
     monkeypatch.setattr(editions, "ROOT", tmp_path)
     monkeypatch.setattr(editions, "TARGET", tmp_path / "notebooks")
     monkeypatch.setattr(stills, "EXECUTED", tmp_path)
@@ -417,7 +418,10 @@ def test_without_pictures_one_sentence_says_what_to_run(tmp_path, monkeypatch, c
 
 
 def test_an_export_to_a_script_ends_in_py():
-    assert made("reader").metadata.language_info["file_extension"] == ".py"
+    page, book = planted(cells())
+    page.metadata["language_info"] = {"name": "python"}
+    told = editions.edition(page, book, "reader").metadata["language_info"]
+    assert told == {"name": "python", "file_extension": ".py"}
 
 
 def test_lines_of_code_before_the_first_figure_are_counted_where_they_stand_open():

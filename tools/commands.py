@@ -95,7 +95,7 @@ def notebooks():
 
 
 def lab(*words):
-    """Open the reader's edition in JupyterLab, which is handed the words that follow."""
+    """Open the reader's edition in JupyterLab; it is handed the words that follow."""
     prepare("requirements-lab.txt")
     return environment.call("-m", "tools.editions", "--to-run") or environment.call(
         "-m", "jupyterlab", "reader/index.ipynb", *words, cwd=NOTEBOOKS
@@ -180,7 +180,7 @@ def set_repository(url=""):
 
 
 def clean():
-    """Drop the built site and every cache, keep .venv and the notebooks that you changed."""
+    """Drop the built site and every cache; keep .venv and notebooks that you changed."""
     kept.keep(NOTEBOOKS, kept.of_readers(NOTEBOOKS))
     for path in (path for name in LEFT for path in ROOT.glob(name) if path.name != kept.PLACE):
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -52,8 +52,9 @@ def edition(page, book, name, outputs=None):
 
 
 def _metadata(page, book, name):
-    language = {**page.metadata["language_info"], "file_extension": ".py"}  # of an export
-    known = {"kernelspec": page.metadata["kernelspec"], "language_info": language}
+    known = {k: v for k, v in page.metadata.items() if k in ("kernelspec", "language_info")}
+    if "language_info" in known:  # an export is then called .py
+        known["language_info"] = {**known["language_info"], "file_extension": ".py"}
     return {**known, "edition": {"name": name, "commit": book.commit, "tree": book.tree}}
 
 
