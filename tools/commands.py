@@ -180,7 +180,7 @@ def set_repository(url=""):
 
 
 def clean():
-    """Drop the built site and every cache; keep .venv and notebooks that you changed."""
+    """Drop the built site and every cache; keep .venv and your own notebooks."""
     kept.keep(NOTEBOOKS, kept.of_readers(NOTEBOOKS))
     for path in (path for name in LEFT for path in ROOT.glob(name) if path.name != kept.PLACE):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
