@@ -159,7 +159,9 @@ def test_the_guide_says_how_marks_come_into_a_gradebook():
     marking = SOURCE.partition("**Marking.**")[2].partition("\n\n")[0]
     for words in ("Canvas", "Moodle", "no column for an id", "work on paper", "join it with"):
         assert words in marking.partition("<!-- instructor -->")[0], words
-    assert [*grade._table({})] == [["notebook", "points", "of", "stopped"]]  # no id, no paper
+    assert [*grade._table({})] == [
+        ["notebook", "points", "of", "no mark because"]
+    ]  # no id, no paper
 
 
 @pytest.mark.site
