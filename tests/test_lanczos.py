@@ -231,7 +231,8 @@ def test_dtype_and_device_are_kept(dtype, tol, device):
     assert off(eigen.values, torch.tensor([7.0, 3.0])) < 10 * tol
 
 
-@pytest.mark.parametrize(("start", "most"), [(torch.zeros(4), 9), (torch.ones(4), 0)])
-def test_a_start_without_direction_and_a_search_without_products_are_refused(start, most):
-    with pytest.raises(ValueError, match=f"max_products >= 1 and a start .* got {most} and one of"):
-        lanczos(lambda v: v, start, max_products=most)
+def test_a_start_without_direction_and_a_search_without_products_are_refused():
+    with pytest.raises(ValueError, match="lanczos needs a start that is not zero, got 0"):
+        lanczos(lambda v: v, torch.zeros(4), max_products=9)
+    with pytest.raises(ValueError, match="lanczos needs max_products >= 1, got 0"):
+        lanczos(lambda v: v, torch.ones(4), max_products=0)
