@@ -192,9 +192,9 @@
     figure.uncover = () => { if (figure.waits) cover(false); };
     figure.pictures[guess.panel].after(veil);
     cover(true);
-    new IntersectionObserver(([{ isIntersecting }]) => {
-      root.classList.toggle("live-asks", isIntersecting); // the bar of a phone gives way (book.css)
-    }).observe(veil);
+    new IntersectionObserver(([{ intersectionRatio }]) => {
+      root.classList.toggle("live-asks", intersectionRatio >= 0.5); // a phone's bar gives way
+    }, { threshold: 0.5 }).observe(veil);
     addEventListener("beforeprint", figure.uncover);
   }
 
