@@ -184,8 +184,7 @@ def _steps(module, L, params: Params, symmetries: Symmetries, radius: float, dic
 
 def _loaded(module: nn.Module, params: Params) -> Params:
     """Return the state_dict of the module with these parameters: tied ones stay tied."""
-    module = copy.deepcopy(module)
-    with torch.no_grad():
-        for name, p in module.named_parameters():
-            p.copy_(params[name])
-    return module.state_dict()
+    state = copy.deepcopy(module.state_dict())
+    for name, _ in module.named_parameters():
+        state[name].copy_(params[name])
+    return state

@@ -5,6 +5,7 @@ question, and plain sums written down here.
 """
 
 import copy
+import threading
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from helpers import (
     adaptive_sharpness,
     alpha_scale,
     apply_scaling,
+    audit,
     cross_entropy,
     curvature_sweep,
     dense_hessian,
@@ -25,6 +27,7 @@ from helpers import (
     disjoint_alpha,
     eps_sharpness,
     find_symmetries,
+    fisher_rao_norm,
     flatten,
     functional,
     hs_description_length,
@@ -116,21 +119,23 @@ def test_a_scaling_is_read_by_its_names(curved):
         assert torch.allclose(apply_scaling(params, turned)["theta2"], params["theta2"] / 3)
 
 
-@pytest.mark.parametrize("S", [{}, {"theta1": torch.ones(4, 5)}, {"theta2": 1}, "turned"])
-def test_a_scaling_of_another_shape_is_refused(curved, S):
-    L, params = curved
-    if S == "turned":
-        S = {name: block.T for name, block in params.items()}
-    if S == {"theta2": 1}:
-        S = {"theta1": torch.ones(4, 5), "theta2": torch.tensor(2.0)}
+def bad_scalings():
+    first, number = {"theta1": torch.ones(4, 5)}, {"theta2": torch.tensor(2.0)}
+    turned = {"theta1": torch.ones(5, 4), "theta2": torch.ones(3, 5)}
+    return {"nothing": {}, "one layer": first, "a number": first | number, "turned": turned}
+
+
+@pytest.mark.parametrize("which", bad_scalings())
+def test_a_scaling_of_another_shape_is_refused(curved, which):
+    S = bad_scalings()[which]
     for use in (
-        lambda: apply_scaling(params, S),
-        lambda: scaled_spectral_norm(L, params, S),
-        lambda: curvature_sweep(L, params, lambda _: S, [1.0]),
-        lambda: spectrum_sweep(L, params, lambda _: S, [1.0]),
+        lambda L, params: apply_scaling(params, S),
+        lambda L, params: scaled_spectral_norm(L, params, S),
+        lambda L, params: curvature_sweep(L, params, lambda _: S, [1.0]),
+        lambda L, params: spectrum_sweep(L, params, lambda _: S, [1.0]),
     ):
         with pytest.raises(ValueError, match="needs (a number for each entry|at least one block)"):
-            use()
+            use(*curved)
 
 
 def test_exponents_that_would_change_the_output_are_named(curved):
@@ -168,7 +173,7 @@ def test_many_vectors_at_once_through_group_norm(groups, affine, rows, dice):
     X = torch.randn(rows, 4, generator=dice, dtype=torch.float64)
     assert torch.allclose(f(params, X), module(X), atol=1e-12)
     L = squared_error(f, X, torch.randn(rows, 2, generator=dice, dtype=torch.float64))
-    true = by_autograd(lambda p: squared_error(f, X, L.y)(p), params)
+    true = by_autograd(L, params)
     own = torch.autograd.functional.hessian(  # torch's own step, a vector at a time
         lambda t: (
             F.mse_loss(
@@ -379,3 +384,58 @@ def test_small_refusals(curved, dice):
     with pytest.raises(ValueError, match="lanczos needs max_products >= 1, got 0"):
         top_eigenvalues(L, params, max_products=0)
     assert torch.equal(alpha_scale(params, 2.0)["theta1"], 2 * params["theta1"])
+
+
+# ---- what a user hands over --------------------------------------------------------------------
+
+
+class Locked(nn.Module):
+    """A module that nobody can copy."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
+        self.lock = threading.Lock()
+
+    def forward(self, x):
+        with self.lock:
+            return self.net(x)
+
+
+def test_a_module_that_cannot_be_copied_is_audited_to_the_end(classes):
+    torch.manual_seed(0)
+    module, (X, y) = Locked().double(), classes
+    report = audit(module, (X, y), progress=False)
+    before, twin = module(X).detach(), Locked().double()
+    twin.load_state_dict(report.twins["sharper"])
+    assert torch.allclose(twin(X), before, atol=1e-9)
+    assert torch.equal(module(X), before)
+    assert not torch.equal(twin.net[0].weight, module.net[0].weight)
+
+
+def test_a_size_of_two_inputs_is_that_of_both_in_one(dice):
+    f = lambda p, x: x["a"] @ p["w"] + x["b"]  # noqa: E731
+    X = {name: torch.randn(7, 3, generator=dice).double() for name in "ab"}
+    params = {"w": torch.randn(3, 3, generator=dice).double()}
+    mean = (X["a"] @ params["w"]).square().sum(1).mean()  # ∂f/∂θ · θ, and b has no part in it
+    assert fisher_rao_norm(f, params, X) == pytest.approx(float(mean), rel=1e-12)
+    with pytest.raises(
+        ValueError, match="the Jacobian needs a net that returns one tensor, got tu"
+    ):
+        fisher_rao_norm(lambda p, x: (x["a"] @ p["w"],), params, X)
+    with pytest.raises(ValueError, match="that returns one tensor, got no numbers"):
+        fisher_rao_norm(lambda p, x: x @ p["w"], params, X["a"][:0])
+
+
+@pytest.mark.parametrize("made", [lambda L: float(L.detach()), lambda L: L.detach()])
+def test_a_box_needs_a_loss_with_a_slope(made):
+    one = {"a": torch.ones(2, dtype=torch.float64)}
+    with pytest.raises(ValueError, match="keskar_sharpness needs a loss that"):
+        keskar_sharpness(lambda p: torch.as_tensor(made(p["a"].square().sum())), one, 0.1)
+
+
+def test_a_subspace_may_have_fewer_digits_than_the_weights(curved):
+    L, params = curved
+    A = torch.eye(len(flatten(params)))[:, :2]
+    found = [keskar_sharpness(L, params, 0.1, subspace=of).value for of in (A, A.double())]
+    assert found[0] == pytest.approx(found[1], rel=1e-9)

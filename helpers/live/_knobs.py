@@ -18,7 +18,7 @@ class Knob:
     label: str | None = None
 
 
-def log_knob(low, high, *, start, per_decade, label=None, unit=None):
+def log_knob(low, high, *, start, per_decade, label=None, unit=""):
     """A slider from `low` to `high`, `per_decade` values a decade, the powers of ten among them.
 
     Values have three significant digits, so that what is written is what was measured, and the
@@ -40,7 +40,7 @@ def log_knob(low, high, *, start, per_decade, label=None, unit=None):
     return _slider(values, start, label, unit)
 
 
-def linear_knob(low, high, *, start, steps=41, label=None, unit=None):
+def linear_knob(low, high, *, start, steps=41, label=None, unit=""):
     """A slider of `steps` equally spaced values from `low` to `high`; the nearest is `start`."""
     if not -math.inf < low < high < math.inf:
         raise ValueError(f"linear_knob needs low < high, got {low}, {high}: a slider has two ends.")
@@ -77,8 +77,8 @@ def _slider(values, start, label, unit):
         raise ValueError(f"a knob needs its start in [{low}, {high}], got {start}: out of reach.")
     index = min(range(len(values)), key=lambda i: abs(values[i] - start))
     values[index] = float(start)  # a round number where the grid has 3.16
-    after = unit if unit in (None, "°") else f" {unit}"  # 30°, and 30 steps
-    texts = tuple(number(value) + (after or "") for value in values)
+    after = unit if unit in ("", "°") else f" {unit}"  # 30°, and 30 steps
+    texts = tuple(number(value) + after for value in values)
     return Knob("range", tuple(values), texts, index, label)
 
 

@@ -1,7 +1,4 @@
-"""Hochreiter and Schmidhuber's box: how precisely the weights have to be written down.
-
-A flat minimum needs few digits ("Flat Minima", Neural Computation 9(1), 1997).
-"""
+"""Hochreiter and Schmidhuber's box: how precisely the weights have to be written down."""
 
 from __future__ import annotations
 

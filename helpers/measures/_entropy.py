@@ -62,10 +62,10 @@ def local_entropy(
     fitted = (torch.arange(samples, device=mean.device) % 2 == 0)[:, None]
     c = torch.where(fitted, mean + scale * draws, draws / gamma**0.5)  # (samples, n) coordinates
     L = without_graph(each, lambda c: loss(perturb(params, W @ c)), c)
+    _check_numbers(L)
     prior = _log_normal(c, 0 * mean, gamma**-0.5 + 0 * scale)
     proposal = torch.logaddexp(prior, _log_normal(c, mean, scale)) - log(2)
     log_w = -(L - base) + prior - proposal
-    _check_numbers(L)
     w = (log_w - log_w.max()).exp()  # (samples,)
     value = float(w.mean().log() + log_w.max()) - base + len(mean) / 2 * log(2 * pi / gamma)
     error = float(w.std() / w.mean()) / samples**0.5

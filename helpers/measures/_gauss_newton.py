@@ -130,6 +130,9 @@ def outputs_and_jacobian(f: Net, params: Params, X: Tensor) -> tuple[Tensor, Ten
     with torch.inference_mode(False), torch.enable_grad():
         theta = as_ordinary(flatten(params)).detach().requires_grad_()
         outputs = f(unflatten(theta, params), X.to(theta.device))
+        if not isinstance(outputs, Tensor) or not outputs.numel():
+            got = "no numbers" if isinstance(outputs, Tensor) else type(outputs).__name__
+            raise ValueError(f"the Jacobian needs a net that returns one tensor, got {got}.")
         check_outputs(outputs, f, params, X)
         u = torch.zeros_like(outputs, requires_grad=True)
         (Jt_u,) = torch.autograd.grad(outputs, theta, u, create_graph=True)

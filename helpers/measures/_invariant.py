@@ -13,6 +13,7 @@ from helpers.maps._symmetry import aligned
 from helpers.measures._gauss_newton import outputs_and_jacobian
 from helpers.measures._lanczos import lanczos
 from helpers.measures._products import gradient, hessian_operator
+from helpers.nets._losses import by_rows
 from helpers.nets._params import (
     LossFn,
     Net,
@@ -143,6 +144,7 @@ def fisher_rao_norm(f: Net, params: Params, X: Tensor) -> float:
         ValueError: non-finite θ.
     """
     check_finite(params, "fisher_rao_norm")
+    f, X = by_rows(f, X)
     _, _, J = outputs_and_jacobian(f, params, X)
     return float(J(flatten(params)).square().sum()) / len(X)
 

@@ -13,6 +13,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
+from helpers.nets._losses import check_value
 from helpers.nets._modules import full_precision
 from helpers.nets._params import (
     LossFn,
@@ -105,6 +106,7 @@ class _Fall:
         with torch.enable_grad():
             z = torch.as_tensor(self.half * u).to(flatten(self.params)).requires_grad_()
             value = self.loss(perturb(self.params, z if self.A is None else self.A @ z))
+            check_value("keskar_sharpness", value)
             (g,) = torch.autograd.grad(value, z)
         fall, slope = self.base - float(value.detach()), -self.half * g.cpu().double().numpy()
         return fall / self.unit, slope / self.unit
@@ -116,7 +118,7 @@ def _subspace(subspace: int | Tensor | None, theta: Tensor, generator) -> Tensor
         A = torch.randn(n, subspace, generator=generator, device=generator.device)
         return A.to(theta)
     if subspace is None or (isinstance(subspace, Tensor) and subspace.shape[:-1] == (n,)):
-        return subspace
+        return None if subspace is None else subspace.to(theta)
     got = tuple(subspace.shape) if isinstance(subspace, Tensor) else subspace
     raise ValueError(
         f"keskar_sharpness needs a subspace of 1 to {n} directions or a matrix of shape ({n}, p), "

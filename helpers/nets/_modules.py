@@ -178,10 +178,10 @@ def _embedding(func, i, weight, padding_idx=None, max_norm=None, norm_type=2.0, 
 
 
 def _group_norm(_, x, groups, weight=None, bias=None, *more, **named) -> Tensor:
-    """Normalize by plain steps: the rule for many vectors at once of torch's own step is wrong."""
+    """Normalize each group as a layer: torch's own step is wrong for many vectors at once."""
     u = x.unflatten(1, (groups, -1)).flatten(2)
-    tiny = {"eps": named.get("eps", *more[:1] or (1e-5,))}
-    u = nn.functional.layer_norm(u, u.shape[-1:], **tiny).reshape(x.shape)
+    tiny = named.get("eps", more[0] if more else 1e-5)
+    u = nn.functional.layer_norm(u, u.shape[-1:], eps=tiny).reshape(x.shape)
     u = u * (1 if weight is None else along(weight, 1, x.ndim))
     return u + (0 if bias is None else along(bias, 1, x.ndim))
 

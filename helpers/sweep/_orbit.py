@@ -53,11 +53,11 @@ def _from_exponents(params, exponents, amounts):
 
 def _log_scaling(params, powers):
     """Return log S for each block at amount e, from a stand-in with one entry a block."""
-    tiny = {name: torch.ones([1] * t.ndim, dtype=torch.float64) for name, t in params.items()}
     if abs(sum(powers.values())) > 1e-9:
         raise ValueError(
             f"a sweep needs exponents that add up to 0, got {powers}: the output would change."
         )
+    tiny = {name: torch.ones([1] * t.ndim, dtype=torch.float64) for name, t in params.items()}
     e = torch.tensor(1.0, dtype=torch.float64).exp()
     S = layer_scaling(tiny, {name: float(e**power) for name, power in powers.items()})
     return (1e9 * flatten(S).log()).round() / 1e9  # so that equal exponents are equal
