@@ -209,6 +209,7 @@ FAULTS = {
     ),
     "no answer": (swap(TITLE, "**Answer.**", ""), "cell 1 needs title, Question and Answer"),
     "long answer": (swap(TITLE, "It is.", "It is. " * 30), "cell 1 asks and answers in 63 words"),
+    "formula": (swap(TITLE, "It is.", "$x$ is."), "cell 1 asks or answers with a formula"),
     "no facts": (keys(TITLE, chapter={}), "cell 1 needs minutes in its metadata under chapter"),
     "long name": (facts(short="x" * 23), "cell 1 needs a shorter name"),
     "install cell": (plant(INSTALL, "%pip install helpers"), "cell 2 needs the install cell"),

@@ -335,6 +335,29 @@ def test_the_root_leads_to_the_first_page_from_a_server_too(open_page, address):
 WEIGHT = "title => Number(getComputedStyle(title).fontWeight)"
 
 
+LEAD = """() => {
+  const lead = document.querySelector(".lead").getBoundingClientRect();
+  const { theme } = document.documentElement.dataset, look = getComputedStyle(document.body);
+  return [theme, look.backgroundColor, look.color, lead.top, lead.height].join(" ");
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", ["book/meaning/curvature", "book/argument/rectifier_symmetry"])
+def test_a_first_visit_is_painted_as_it_stays(browser, site, page, scheme):
+    """On a slow line scripts come after the first paint: colours and places are there before."""
+    seen = set()
+    for refused in ("**/nothing", "**/*.js"):
+        context = browser.new_context(color_scheme=scheme, viewport={"width": 360, "height": 740})
+        context.route(refused, lambda route: route.abort())
+        tab = context.new_page()
+        tab.goto(f"{site.as_uri()}/{page}.html", wait_until="load")
+        tab.evaluate("() => window.MathJax?.startup?.promise")
+        seen.add(tab.evaluate(LEAD))
+        context.close()
+    assert len(seen) == 1, seen
+
+
 @pytest.mark.parametrize("page", ["404", "search", FIRST])
 def test_every_title_is_as_bold(open_page, page):
     assert open_page(page).locator("h1:visible").evaluate(WEIGHT) == 700

@@ -23,6 +23,8 @@ def first_cell_form(page):
         yield f"{page.where(1)} needs title, Question and Answer, and nothing else."
     elif (count := len(words(form[1] + " " + form[2]))) > MOST_WORDS:
         yield f"{page.where(1)} asks and answers in {count} words, and {MOST_WORDS} are allowed."
+    elif "$" in form[1] + form[2]:
+        yield f"{page.where(1)} asks or answers with a formula: set late, it moves the page."
     for name, kind in FACTS.items():
         if not isinstance(page.facts.get(name), kind):
             yield f"{page.where(1)} needs {name} in its metadata under chapter."
