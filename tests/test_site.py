@@ -155,6 +155,8 @@ def test_a_page_fits_a_phone_and_its_controls_a_thumb(open_page, page):
     for place in tab.locator(".lead-in .times").first.locator("..").all():
         assert place.bounding_box()["height"] < 30  # one line
     assert tab.evaluate("checks.smallControls()") == []
+    tab.evaluate("document.documentElement.style.fontSize = '150%'")  # a reader's larger letters
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 CUT = """all => all.filter(node => node.getClientRects().length
