@@ -79,6 +79,7 @@ def test_the_sidebar_has_short_names_with_numbers_and_the_page_its_title(visit):
     assert sidebar(tab) == ["A page", "1.1 The first", "1.2 The second", "A page", "The end"]
     assert tab.locator(".bd-links [aria-current=page]").inner_text() == "1.1 The first"
     assert tab.locator(".bd-links .caption-text").inner_text() == "1 A part"
+    assert visit("front").locator(".bd-links [aria-current=page]").inner_text() == "A page"
     assert tab.locator("article h1").inner_text().startswith("What one says at length")
     assert tab.title().startswith("What one says at length")
 
