@@ -151,4 +151,5 @@ def test_the_books_own_tables_are_made_and_not_typed(page, kinds):
     part = page.partition("/")[0] if "/" in page else ""
     for one in chapter_tables.chapters():
         if one.name.startswith(f"book/{part}"):
-            assert f"{one.name.rpartition('/')[2]}.ipynb" in filled
+            own = f"{one.name.rpartition('/')[2]}.ipynb"
+            assert own in filled, f"{page} needs a mark <!-- lines … --> that covers {own}."

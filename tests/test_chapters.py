@@ -5,12 +5,13 @@ and break it in one place each, so that a rule which lets everything pass is fou
 """
 
 import re
+from itertools import pairwise
 
 import pytest
 from nbformat import writes
 from nbformat.v4 import new_code_cell as code
 from nbformat.v4 import new_markdown_cell as text
-from nbformat.v4 import new_notebook, new_raw_cell
+from nbformat.v4 import new_notebook, new_output, new_raw_cell
 
 from tools import ROOT, chapter_rules, contract, fold, pages, repository
 
@@ -27,6 +28,17 @@ def test_toc_and_folder_agree():
     found = [path.relative_to(ROOT).as_posix() for path in PAGES]
     faults = list(contract.strays(pages.table_of_contents(), found))
     assert not faults, "\n".join(faults)
+
+
+def test_each_chapter_leads_to_the_one_after_it():
+    chapters = [name for name in pages.table_of_contents() if name.startswith(pages.CHAPTERS)]
+    chapters = [path for name in chapters if (path := ROOT / f"{name}.ipynb").exists()]
+    for path, after in pairwise(chapters):
+        way = after.name if after.parent == path.parent else f"../{after.parent.name}/{after.name}"
+        leads = re.search(r"^\*\*Next\.\*\* .*", pages.read(path).text(), re.M)[0]
+        assert f"({way})" in leads, (
+            f"{path.stem} needs **Next.** to lead to {way}, as _toc.yml does."
+        )
 
 
 def test_no_label_is_given_twice():
@@ -189,7 +201,7 @@ def few_cells(page):
 
 
 def no_kernel(page):
-    page.metadata = {"widgets": {}}
+    page.metadata = {"widgets": {}, "language_info": {"name": "python", "version": "3.12.1"}}
 
 
 def question(**change):
@@ -222,10 +234,12 @@ FAULTS = {
     ),
     "kernel": (no_kernel, "needs the kernelspec python3, got None"),
     "widgets": (no_kernel, "holds the state of widgets"),
+    "machine": (no_kernel, "says which Python ran it"),
     "output": (with_output, "cell 8 has outputs"),
     "count": (with_count, "cell 8 has an execution count"),
     "unkept": (plant(SHOWN, "# NBVAL_CHECK_OUTPUT\nx"), "cell 8 needs both # NBVAL_CHECK_OUTPUT"),
     "unknown tag": (keys(SHOWN, tags=["hide_input"]), "cell 8 has the tag 'hide_input'"),
+    "unread key": (keys(SHOWN, execution={}), "cell 8 has 'execution' in its metadata"),
     "no #@title": (
         swap(FIGURE, "#@title Draw the line", "# line"),
         "cell 4 needs a first line #@ti",
@@ -314,6 +328,7 @@ FAULTS = {
         "two sentences of reasoning",
     ),
     "no key cell": (swap(CHECKING, "ex-a", "ex-z"), "needs exercise('ex-a', …) in a hidden cell"),
+    "one wrong": (swap(CHECKING, ', 3: "three"', ""), "needs 2 wrong answers or more"),
     "number given": (swap(STARTER, "(y_a)", "(y_a, 31)"), "cell 25 gives 31 to check"),
     "nested": (swap(STARTER, "(y_a)", "(y_a, g(y) < 1e-9)"), "cell 25 gives 1e-09 to check_a"),
     "few cells": (few_cells, "shown code cells, got 9"),
@@ -387,6 +402,28 @@ def test_folding_writes_the_keys_and_takes_them_away():
     assert cells[0].metadata["jupyter"] == {"source_hidden": True}
     assert cells[1].metadata == {}
     assert not fold.fold(notebook)
+
+
+def test_what_jupyter_leaves_is_cleared():
+    shown = new_output("stream", text="1")
+    left = {"execution": {"iopub.status.busy": "2026"}, "editable": True, "slideshow": {}}
+    opened = {"jupyter": {"outputs_hidden": True}}
+    kept = {"tags": ["keep_output"]}
+    cells = [
+        text("# A", metadata={**left, "chapter": {"short": "A"}}),
+        code("x", execution_count=3, outputs=[shown], metadata={**left, **opened}),
+        code("# NBVAL_CHECK_OUTPUT\nx", execution_count=4, outputs=[shown], metadata=kept),
+    ]
+    conda = {"name": "conda-3.12", "display_name": "Python 3.12 (conda)"}
+    version = {"name": "python", "version": "3.12.1"}
+    machine = {"kernelspec": conda, "widgets": {}, "language_info": version}
+    notebook = new_notebook(cells=cells, metadata=machine)
+    fold.clear(notebook)
+    fold.fold(notebook)
+    assert notebook.metadata == {"kernelspec": pages.KERNEL, "language_info": {"name": "python"}}
+    assert [cell.metadata for cell in cells] == [{"chapter": {"short": "A"}}, {}, kept]
+    assert [cell.execution_count for cell in cells[1:]] == [None, None]
+    assert [cell.outputs for cell in cells[1:]] == [[], [shown]]
 
 
 def test_minutes_count_words_formulas_figures_and_lines():

@@ -232,11 +232,12 @@ explore(draw, fig=figs, name="walk", caption="A walk.", alt="A point.", alpha=kn
 """
 
 
-def test_one_notebook_is_looked_at_without_the_rest_of_the_book(tmp_path, monkeypatch, capsys):
+def test_one_notebook_is_looked_at_without_the_rest_of_the_book(tmp_path, capsys):
     notebook = new_notebook(cells=[new_code_cell(WITHOUT_A_HANDLE)])
     nbformat.write(notebook, tmp_path / "walk.ipynb")
-    monkeypatch.setattr(shown.pages, "read", lambda path: pages.Page(path.name, notebook.cells))
     assert look.main(tmp_path / "walk.ipynb")
     assert "walk#walk has a slider and no handle: drag=, or why= there is none." in (
         capsys.readouterr().out
     )
+    with pytest.raises(SystemExit, match="none.ipynb is no notebook: give one"):
+        look.main("none.ipynb")

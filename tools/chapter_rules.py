@@ -12,7 +12,7 @@ from tools.pages import EXERCISE, calls, is_shown, parse, solutions, starters, t
 
 SECTIONS = ("Predict", "The claim", "Why it is true", "Break it", "Exercises", "Take away")
 MOST_CELL_LINES, MOST_MEDIAN, CELLS, LEAST_EXERCISES = 15, 6, (10, 20), 3
-MOST_WORDS, SHORT = 45, 22
+MOST_WORDS, SHORT, LEAST_WRONG = 45, 22, 2
 FIRST = re.compile(r"# .+\n\n\*\*Question\.\*\* (.+)\n\n\*\*Answer\.\*\* (.+)\s*")
 FACTS = {"short": str, "gives": str, "line": str, "minutes": list}
 
@@ -167,10 +167,14 @@ def _pair_faults(page, label, at, starter, cells):
     )
     if len(re.findall(r"[.?!:](?:\s|$)", prose)) < 2 or len(words(prose)) < 15:
         yield f"{page.name}: the solution of {label} needs two sentences of reasoning or more."
-    if label not in {
-        call.args[0].value for _, c in page.code() for call in calls(c.source, {"exercise"})
-    }:
+    made = [call for _, c in page.code() for call in calls(c.source, {"exercise"})]
+    own = next((call for call in made if call.args[0].value == label), None)
+    if own is None:
         yield f"{page.name} needs exercise({label!r}, …) in a hidden cell."
+        return
+    wrong = {given.arg: given.value for given in own.keywords}.get("wrong")
+    if isinstance(wrong, ast.Dict) and len(wrong.keys) < LEAST_WRONG:
+        yield f"{page.name}: exercise({label!r}, …) needs {LEAST_WRONG} wrong answers or more."
 
 
 def _checks(source):

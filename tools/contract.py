@@ -10,7 +10,7 @@ import re
 import tokenize
 
 from tools import chapter_rules, repository
-from tools.pages import FOLDED, TAGS, calls, named_calls, parse, starters, tags
+from tools.pages import CELL_KEYS, FOLDED, KERNEL, TAGS, calls, named_calls, parse, starters, tags
 
 
 def strays(named, found):
@@ -44,25 +44,27 @@ def first_cells(page):
 
 
 def kernel(page):
-    name = page.metadata.get("kernelspec", {}).get("name")
-    if name != "python3":
+    given = page.metadata.get("kernelspec", {})
+    if (name := given.get("name")) != "python3":
         yield f"{page.name} needs the kernelspec python3, got {name!r}: Colab knows no other."
     if "widgets" in page.metadata:
-        yield f"{page.name} holds the state of widgets: clear its outputs before you commit."
+        yield f"{page.name} holds the state of widgets: `make lint` clears it."
+    if {**KERNEL, **given} != KERNEL or len(page.metadata.get("language_info", {})) > 1:
+        yield f"{page.name} says which Python ran it: `make lint` clears that."
 
 
 def no_outputs(page):
     for at, cell in page.code():
         if cell.execution_count is not None:
-            yield f"{page.where(at)} has an execution count: clear it before you commit."
+            yield f"{page.where(at)} has an execution count: `make lint` clears it."
         if cell.outputs and "keep_output" not in tags(cell):
-            yield f"{page.where(at)} has outputs: clear them, or tag the cell keep_output."
+            yield f"{page.where(at)} has outputs: `make lint` clears them, or tag it keep_output."
         if ("NBVAL_CHECK_OUTPUT" in cell.source) != bool(cell.outputs):
             yield f"{page.where(at)} needs both # NBVAL_CHECK_OUTPUT and an output, or neither."
 
 
 def cells_are_plain(page):
-    """A cell is Markdown or code, and holds no picture; a tag is one that something reads."""
+    """A cell is Markdown or code, and holds no picture; its tags and keys are such as are read."""
     for at, cell in enumerate(page.cells, 1):
         if cell.cell_type not in ("markdown", "code"):
             yield f"{page.where(at)} is of the kind {cell.cell_type!r}, which no edition shows."
@@ -70,6 +72,8 @@ def cells_are_plain(page):
             yield f"{page.where(at)} has a picture pasted in: draw it in a code cell."
         for tag in sorted(tags(cell) - TAGS):
             yield f"{page.where(at)} has the tag {tag!r}, which nothing reads."
+        for key in sorted(set(cell.metadata) - CELL_KEYS):
+            yield f"{page.where(at)} has {key!r} in its metadata, unread: `make lint` clears it."
 
 
 ONE_HOST = {

@@ -170,7 +170,9 @@ def titles_and_ticks(figure):
         for text in root.iter("text"):
             words, style = "".join(text.itertext()), text.get("style", "")
             if "font-weight: 700" in style and len(words) > MOST_TITLE:
-                yield figure.faulty(f"has the title {words!r} of {len(words)} characters.")
+                yield figure.faulty(
+                    f"has the title {words!r} of {len(words)} characters, and {MOST_TITLE} fit."
+                )
             if TICK.fullmatch(words):
                 at = ("x", text.get("y")) if "anchor: middle" in style else ("y", text.get("x"))
                 axes[at] += "rotate" not in text.get("transform", "")
@@ -190,7 +192,9 @@ def colours(figure):
         for style in styles:
             for colour in re.findall(r"(?:fill|stroke): ([^;]+)", style):
                 if colour not in known:
-                    yield figure.faulty(f"draws in {colour}: the page has only its palette.")
+                    yield figure.faulty(
+                        f"draws in {colour}: only {', '.join(PALETTE)} have a dark twin."
+                    )
                     return
 
 

@@ -28,6 +28,8 @@ def ran(path):
 
 def main(name):
     path = Path(name).resolve()
+    if not path.is_file():
+        sys.exit(f"{name} is no notebook: give one, as book/meaning/curvature.ipynb.")
     figures = list(shown.figures(ran(path), path.stem, shown.reasons(path)))
     faults = [fault for figure in figures for fault in grammar.faults(figure)]
     print(*faults or [f"{len(figures)} figures keep the rules."], sep="\n")

@@ -12,6 +12,8 @@ from tools import ROOT
 CHAPTERS = ("book/meaning/", "book/argument/", "book/after/")  # folders whose pages are chapters
 FOLDED = {"hide-input", "remove-input", "remove-cell", "test"}  # tags that fold a cell, everywhere
 TAGS = FOLDED | {"setup", "keep_output", "hide-output", "remove-output"}
+CELL_KEYS = {"tags", "cellView", "jupyter", "mystnb", "chapter", "predict"}  # what something reads
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 @dataclass

@@ -59,7 +59,7 @@ class Figure:
 def reasons(path):
     """The names of the figures of a notebook that say why a rule does not hold for them."""
     found = set()
-    for _, cell in pages.read(path).code():
+    for _, cell in pages.read(path, path.parent).code():
         for call in pages.calls(cell.source, {"explore"}):
             given = {keyword.arg: keyword.value for keyword in call.keywords}
             if ast.unparse(given.get("why", ast.Constant(None))) != "None":
