@@ -398,6 +398,15 @@ def test_a_verdict_is_in_sight_of_the_option_and_does_not_speak_by_colour_alone(
     assert tab.locator("#walk .live-verdict").get_attribute("aria-hidden") == "true"  # said once
 
 
+def test_by_keyboard_a_phone_shows_the_verdict_too(visit):
+    """The hand goes on to the first control, and the page does not scroll after it."""
+    tab = visit(width=360)
+    tab.locator("#walk .live-option").first.press("Enter")
+    tab.wait_for_function("document.activeElement.closest('.live-bar')")
+    tab.wait_for_timeout(500)
+    assert tab.evaluate(IN_SIGHT, ["walk", ".live-verdict"])
+
+
 COLOUR = "node => getComputedStyle(node).color"
 MEETS = """([upper, lower]) => document.querySelector(upper).getBoundingClientRect().bottom
     > document.querySelector(lower).getBoundingClientRect().top"""

@@ -38,6 +38,13 @@ def test_each_cell_of_a_wide_table_of_words_is_named_by_its_column():
     assert [cell.text.strip() for cell in page.select("td")] == [w for row in rows for w in row]
 
 
+def test_an_empty_cell_has_no_name_to_show():
+    page = BeautifulSoup(made(table(list("abcd"), ["1", "", "", LONG])), "html.parser")
+    cells = page.select("td")
+    assert [cell.get("data-head") for cell in cells] == ["a", None, None, "d"]
+    assert [cell.has_attr("data-empty") for cell in cells] == [False, True, True, False]
+
+
 @pytest.mark.parametrize(
     ("heads", "row"), [("abc", ["1", "2", LONG]), ("abcd", ["1.5", "2", "3", "4"])]
 )

@@ -30,8 +30,13 @@ def _stacked(found):
     if len(heads) <= COLUMNS or max(map(len, cells), default=0) <= LONG:
         return found[0]
     names = itertools.cycle(heads)
-    table = re.sub(r"<td\b", lambda _: f'<td data-head="{next(names)}"', found[0])
+    table = CELL.sub(lambda cell: _named(cell[0], next(names)), found[0])
     return table.replace('class="table"', 'class="table stacked"', 1)
+
+
+def _named(cell, name):
+    """The cell with its column's head; an empty one is told, and a phone leaves it out."""
+    return cell.replace("<td", f'<td data-head="{name}"' if _words(cell) else "<td data-empty", 1)
 
 
 def _words(cell):

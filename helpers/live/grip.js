@@ -167,7 +167,7 @@
       shown.replaceChildren(...verdict(choice));
       figure.pictures[guess.panel].after(shown);
       if (event) comeIntoView(shown, figure.bar);
-      if (event && !event.detail) figure.bar.querySelector("input:checked, input[type=range], select").focus(); // by keyboard
+      if (event && !event.detail) figure.bar.querySelector("input:checked, input[type=range], select").focus({ preventScroll: true }); // by keyboard
     };
     const veil = make("div", { class: "live-veil" }, make("p", {}, guess.question),
       ...guess.options.map((text, i) => make("button", { type: "button", class: "live-option",
