@@ -89,17 +89,25 @@ def apply_scaling(params: Params, S: Params) -> Params:
 
 
 def aligned(who: str, S: Params, params: Params) -> Params:
-    """Return S in the order of θ, by which `flatten` goes; a ValueError unless shaped like θ."""
-    if {name: s.shape for name, s in S.items()} != {n: block.shape for n, block in params.items()}:
+    """Return S in the order that `flatten` has, numbers and vectors as blocks; or a ValueError."""
+    given = S if isinstance(S, Mapping) else {"S, a": S}
+    full = {name: _fitted(given.get(name), block) for name, block in params.items()}
+    if bad := [name for name in full | given if full.get(name) is None][:5]:
+        need = ", ".join(f"{n} {tuple(params[n].shape)}" for n in bad if n in params) or "θ alone"
+        kinds = {n: getattr(s, "shape", type(s).__name__) for n, s in given.items() if n in bad}
+        got = [f"{n} {k if isinstance(k, str) else tuple(k)}" for n, k in kinds.items()]
         raise ValueError(
-            f"{who} needs a number for each entry of {_shapes(params)}, got "
-            f"{_shapes(S) or 'none'}: each weight has a unit of its own."
+            f"{who} needs a number for each entry of {need}, got {', '.join(got) or 'none'}: "
+            "each weight has a unit of its own."
         )
-    return {name: S[name] for name in params}
+    return full
 
 
-def _shapes(params: Params) -> str:
-    return ", ".join(f"{name} {tuple(block.shape)}" for name, block in params.items())
+def _fitted(s, block: Tensor) -> Tensor | None:
+    s = block.new_tensor(s) if isinstance(s, (int, float)) else s  # one number for all of them
+    if not isinstance(s, Tensor) or s.shape not in ((), block.shape, (block.numel(),)):
+        return None
+    return s.reshape(block.shape) if s.ndim else s.to(block).expand(block.shape)
 
 
 def alpha_scale(
