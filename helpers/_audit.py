@@ -184,7 +184,11 @@ def _steps(module, L, params: Params, symmetries: Symmetries, radius: float, dic
 
 def _loaded(module: nn.Module, params: Params) -> Params:
     """Return the state_dict of the module with these parameters: tied ones stay tied."""
-    state = copy.deepcopy(module.state_dict())
-    for name, _ in module.named_parameters():
-        state[name].copy_(params[name])
+    state, names = copy.deepcopy(module.state_dict()), dict(module.named_parameters())
+    if not names.keys() <= state.keys():  # it gives them names of its own
+        module = copy.deepcopy(module)
+        state, names = module.state_dict(), dict(module.named_parameters())
+    with torch.no_grad():
+        for name, p in names.items():
+            state.get(name, p).copy_(params[name])
     return state

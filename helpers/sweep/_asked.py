@@ -31,7 +31,8 @@ def asked(module: nn.Module, data, x, loss):
     check_finite(params, "audit")
     coarse = sorted({str(p.dtype) for p in params.values() if _wide(p) is not p})
     if coarse:
-        module = copy.deepcopy(module)._apply(_wide)
+        with _refused(f"a module in {coarse[0]} that can be copied"):
+            module = copy.deepcopy(module)._apply(_wide)
         f, params = functional(module)
     whole = isinstance(data, (tuple, list, Tensor, Mapping)) or not hasattr(data, "__iter__")
     first = data if whole else next(iter(data), [])
