@@ -47,13 +47,13 @@ def hs_description_length(loss: Loss, params: Params, eps_output: float) -> floa
 
 
 def _check_alone(f: Net, params: Params, X: Tensor) -> None:
-    first = alone = None
+    rows = alone = None
     with suppress(RuntimeError, ValueError):  # of a net that takes no single row
-        first, alone = (without_graph(f, params, x)[0] for x in (X, X[:1]))
-    if alone is None or not torch.allclose(first, alone, 1e-4, 1e-4 * float(first.abs().max())):
+        rows, alone = (without_graph(f, params, x) for x in (X, X[:1]))
+    if alone is None or not torch.allclose(rows[0], alone[0], 1e-4, 1e-4 * float(rows.abs().max())):
         raise ValueError(
             "hs_description_length needs a net that takes each row by itself, got one in which "
-            "rows meet, as in batch norm in training mode: call module.eval() first."
+            "rows meet: each row has a box of its own; batch norm needs module.eval() first."
         )
 
 
