@@ -66,16 +66,14 @@ def volume_flatness(
     axes = [float(a) + float(b - a) * steps for a, b in zip(low, high)]
     Z = torch.cartesian_prod(*axes).reshape(-1, len(D)).to(D)  # (points^d, d)
     values = without_graph(each, lambda z: loss(perturb(params, z @ D)), Z)
-    below = values < height
-    below = below.reshape([points] * len(D)).cpu().numpy()
+    below = (values < height).reshape([points] * len(D)).cpu().numpy()
     home = tuple(((-low / (high - low)) * points).long().clamp(0, points - 1).tolist())
     below[home] = True  # θ itself is in C, whatever the centre of its cell says
     inside = (labels := ndimage.label(below)[0]) == labels[home]
     cell = float(((high - low) / points).prod() * (D @ D.T).det().sqrt())
     rim = inside & ~ndimage.binary_erosion(inside, border_value=1)
     cut = any(inside.take(k, axis).any() for axis in range(len(D)) for k in (0, -1))
-    axes = [axis.numpy() for axis in axes]
-    return Volume(inside.sum() * cell, rim.sum() * cell, cut, inside, axes)
+    return Volume(inside.sum() * cell, rim.sum() * cell, cut, inside, [a.numpy() for a in axes])
 
 
 def visible_volume(
@@ -100,15 +98,18 @@ def visible_volume(
     """
     height = _height("visible_volume", loss, params, eps_height)
     positive("visible_volume", "radius", radius, "a ray has a length")
-    if samples < 2:
-        raise ValueError(f"visible_volume needs samples >= 2, got {samples}: one has no spread.")
+    if not (isinstance(samples, int) and samples >= 2):
+        raise ValueError(f"visible_volume needs whole samples >= 2, got {samples}: they are rays.")
     n, generator = len(theta := flatten(params)), seeded(generator, flatten(params))
     U = torch.randn(samples, n, generator=generator, device=generator.device).to(theta)
     U = U / U.norm(dim=1, keepdim=True)
     R = without_graph(_first_crossing, loss, params, U, height, radius, scan)
     unit_ball = n / 2 * log(pi) - lgamma(n / 2 + 1)  # log V_n
     V = (n * finest(R).log() + unit_ball).exp()  # (samples,)
-    return Estimate(float(V.mean()), float(V.std() / samples**0.5))
+    value, error = float(V.mean()), float(V.std() / samples**0.5)
+    if isfinite(error):
+        return Estimate(value, error)
+    raise ValueError(f"visible_volume needs a smaller radius, got {radius:g}: R^n overflows.")
 
 
 def disjoint_alpha(params: Params, r: float, *, up: str = "theta1") -> float:
@@ -133,8 +134,7 @@ def disjoint_alpha(params: Params, r: float, *, up: str = "theta1") -> float:
 
 def _first_crossing(loss, params, U, height, radius, scan) -> Tensor:
     def above(t: Tensor) -> Tensor:  # (samples,) distances -> (samples,) bool
-        values = each(lambda t, u: loss(perturb(params, u, t)), t, U)
-        return ~(values < height)
+        return ~(each(lambda t, u: loss(perturb(params, u, t)), t, U) < height)
 
     low, high = torch.zeros_like(U[:, 0]), torch.full_like(U[:, 0], radius)
     open_ = torch.ones_like(low, dtype=torch.bool)  # rays that have met no wall yet
