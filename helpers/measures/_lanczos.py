@@ -82,7 +82,7 @@ def check_fine(v: Tensor) -> None:
     if torch.finfo(v.dtype).eps > 1e-4:
         raise ValueError(
             f"eigenvalues need float32 or float64, got {v.dtype}: what sticks out of a few "
-            "vectors would be taken for rounding; make the parameters float32 first."
+            "vectors would be taken for rounding; make parameters and data float32 first."
         )
 
 

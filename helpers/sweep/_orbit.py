@@ -41,8 +41,9 @@ def _from_exponents(params, exponents, amounts):
             f"a sweep needs one exponent per knob for each layer, got {exponents[bad[0]]} for "
             f"{bad[0]} (knobs: {knobs}): a row of amounts holds one for each knob."
         )
+    double = {name: torch.as_tensor(e, dtype=torch.float64) for name, e in exponents.items()}
     for j in range(knobs):
-        powers = {name: float(torch.as_tensor(e).reshape(-1)[j]) for name, e in exponents.items()}
+        powers = {name: float(e.reshape(-1)[j]) for name, e in double.items()}
         rows.append(_log_scaling(params, powers))
     by_knob, of_block = torch.stack(rows).unique(dim=1, return_inverse=True)  # (J, G), (blocks,)
     logs = amounts.log().reshape(len(amounts), -1)  # (A, J)
