@@ -6,6 +6,7 @@ question, and plain sums written down here.
 
 import copy
 import threading
+import time
 
 import pytest
 import torch
@@ -53,7 +54,9 @@ from helpers import (
     volume_flatness,
     weight_norm,
 )
+from helpers._audit import _loaded
 from helpers.maps._trial import _entwined
+from helpers.measures._lanczos import check_fine
 
 NAN = float("nan")
 
@@ -120,9 +123,9 @@ def test_a_scaling_is_read_by_its_names(curved):
 
 
 def bad_scalings():
-    first, number = {"theta1": torch.ones(4, 5)}, {"theta2": torch.tensor(2.0)}
+    first, number = {"theta1": torch.ones(4, 5)}, {"theta2": torch.ones(2)}
     turned = {"theta1": torch.ones(5, 4), "theta2": torch.ones(3, 5)}
-    return {"nothing": {}, "one layer": first, "a number": first | number, "turned": turned}
+    return {"nothing": {}, "one layer": first, "two numbers": first | number, "turned": turned}
 
 
 @pytest.mark.parametrize("which", bad_scalings())
@@ -439,3 +442,115 @@ def test_a_subspace_may_have_fewer_digits_than_the_weights(curved):
     A = torch.eye(len(flatten(params)))[:, :2]
     found = [keskar_sharpness(L, params, 0.1, subspace=of).value for of in (A, A.double())]
     assert found[0] == pytest.approx(found[1], rel=1e-9)
+
+
+class Covariance(nn.Module):
+    """A module without factors that takes no random weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.loc, self.cov = nn.Parameter(torch.zeros(4)), nn.Parameter(torch.eye(4))
+
+    def forward(self, x):
+        assert bool((x > 0).all())
+        return torch.distributions.MultivariateNormal(self.loc, self.cov).log_prob(x)[:, None]
+
+
+def test_without_factors_a_module_is_tried_with_its_own_weights():
+    x = torch.ones(3, 4)
+    assert find_symmetries(Covariance(), x).dim == 0
+    x[0, 0] = -1
+    with pytest.raises(ValueError, match="needs a module that runs on x"):
+        find_symmetries(Covariance(), x)
+
+
+def test_memory_of_many_parameters_is_compared_once_around():
+    start = time.process_time()
+    module = nn.ParameterList([nn.Parameter(torch.randn(2)) for _ in range(4000)])
+    assert _entwined(module) == set()
+    assert time.process_time() - start < 1
+
+
+def test_a_scaling_may_be_a_number_for_a_block_or_a_row_of_entries(curved):
+    _, params = curved
+    twin = {"theta1": 0.1 * params["theta1"], "theta2": 10 * params["theta2"]}
+    rows = {name: (twin[name] / block).reshape(-1) for name, block in params.items()}
+    for S in ({"theta1": 0.1, "theta2": torch.tensor(10)}, rows):
+        found = apply_scaling(params, S)
+        assert all(torch.allclose(found[name], twin[name], 1e-14, 0) for name in twin)
+    for S in ([1.0], None, rows | {"theta1": "2"}, rows | {"theta1": params["theta1"].T}):
+        with pytest.raises(ValueError, match="needs a number for each entry of theta1"):
+            apply_scaling(params, S)
+    many = {f"theta{k}": torch.ones(2) for k in range(99)}
+    with pytest.raises(ValueError, match=r"entry of theta7 \(2,\), got theta7 \(3,\): each"):
+        apply_scaling(many, many | {"theta7": torch.ones(3)})
+    with pytest.raises(ValueError, match=r"entry of θ alone, got more float: each"):
+        apply_scaling(many, many | {"more": 1.0})
+
+
+class Renamed(nn.Module):
+    """A module whose state has names of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(4, 3)
+
+    def state_dict(self, *args, **kwargs):
+        state = super().state_dict(*args, **kwargs)
+        return {name.replace("net.", "backbone."): t for name, t in state.items()}
+
+
+def test_twins_have_the_names_of_a_state_that_renames():
+    module = Renamed()
+    there = {name: p.detach() + 1 for name, p in module.named_parameters()}
+    state = _loaded(module, there)
+    assert torch.equal(state["backbone.weight"], there["net.weight"])
+    assert not torch.equal(module.net.weight, there["net.weight"])
+
+
+def test_a_locked_module_in_half_precision_is_refused(classes):
+    X, y = classes
+    with pytest.raises(ValueError, match="needs a module in torch.bfloat16 that can be copied"):
+        audit(Locked().bfloat16(), (X.float(), y), progress=False)
+
+
+def test_a_first_row_with_a_small_output_has_a_box():
+    shift = torch.tensor([[1e-6], [1.0]], dtype=torch.float32)
+
+    def f(p, x):  # rows alone and in a batch differ by rounding
+        return p["w"] * x + (1e-9 if len(x) > 1 else 0)
+
+    L = squared_error(f, shift, torch.zeros(2, 1))
+    assert hs_description_length(L, {"w": torch.ones(1)}, 1e-9) > 0
+    L = squared_error(lambda p, x: p["w"] * (x - x.mean(0)), shift, torch.zeros(2, 1))
+    with pytest.raises(ValueError, match="rows meet: each row has a box of its own"):
+        hs_description_length(L, {"w": torch.ones(1)}, 0.1)
+
+
+def test_a_volume_that_overflows_is_refused():
+    L = lambda p: p["a"].square().sum()  # noqa: E731
+    one = {"a": torch.zeros(200, dtype=torch.float64)}
+    with pytest.raises(ValueError, match="needs a smaller radius, got 1000: R\\^n overflows"):
+        visible_volume(L, one, 1e6, radius=1e3, samples=5)
+    with pytest.raises(ValueError, match="visible_volume needs whole samples >= 2, got 2.5"):
+        visible_volume(L, one, 1.0, radius=1.0, samples=2.5)
+
+
+def test_exponents_that_add_up_in_double_precision():
+    blocks = {f"theta{k}": torch.ones(2, 2, dtype=torch.float64) for k in (1, 2, 3)}
+    L = squared_error(relu_net, torch.ones(3, 2).double(), torch.zeros(3, 2).double())
+    e = {"theta1": 0.1, "theta2": 0.2, "theta3": -0.3}
+    assert bool(curvature_sweep(L, blocks, e, [1.0, 2.0]).values.isfinite().all())
+
+
+def test_half_precision_needs_data_in_float32_too():
+    with pytest.raises(ValueError, match="make parameters and data float32 first"):
+        check_fine(torch.ones(2, dtype=torch.bfloat16))
+
+
+def test_accuracy_of_sequences_is_the_mean_over_all():
+    outputs, y = torch.eye(3)[:2].expand(4, 2, 3), torch.tensor([[0, 1], [0, 2], [1, 1], [0, 1]])
+    assert accuracy(lambda p, X: outputs, {}, None, y) == 6 / 8
+    for bad in (y[:, :1], y.T, y[:, 0]):
+        with pytest.raises(ValueError, match="(accuracy|predictions) needs"):
+            accuracy(lambda p, X: outputs, {}, None, bad)
