@@ -234,6 +234,14 @@ def test_a_good_loss_does_not_vouch_for_another(classes):
         spectral_norm(lambda p: focal(p, True), params)
 
 
+def test_a_step_that_is_detached_once_is_of_another_kind(classes):
+    X, _ = classes
+    f, params = functional(small(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)))
+    spectral_norm(lambda p: (f(p, X) - f(p, 2 * X)).square().mean(), params)
+    with pytest.raises(ValueError, match="needs derivatives that are those of L"):
+        spectral_norm(lambda p: (f(p, X) - f(p, 2 * X).detach()).square().mean(), params)
+
+
 def test_a_direction_with_nan_is_named(curved):
     L, params = curved
     v = torch.full_like(flatten(params), NAN)
@@ -374,6 +382,14 @@ def test_a_box_belongs_to_one_row(dice):
             hs_description_length(L, params, 0.1)
         f, params = functional(copy.deepcopy(module).eval())
         assert hs_description_length(squared_error(f, X, L.y.double()), params, 0.1) > 0
+
+
+def test_starts_come_in_any_box(curved):
+    L, params = curved
+    starts = torch.stack([0.1 * torch.ones(35).double(), torch.arange(35).double()])
+    found = [eps_sharpness(L, params, 0.1, starts=s).value for s in (list(starts), starts)]
+    assert found == 2 * [eps_sharpness(L, params, 0.1, starts=(s for s in starts)).value]
+    assert found[0] > 0
 
 
 def test_small_refusals(curved, dice):

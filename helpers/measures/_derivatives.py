@@ -6,6 +6,7 @@ book's own nets have none of them, and are not tried.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -54,11 +55,12 @@ def check_outputs(outputs: Tensor, f: Net, params: Params, X: Tensor) -> None:
 def _untried(value: Tensor) -> tuple[list, bool]:
     """Return modules with their kind of graph, if it is new, and whether a step has its own slope.
 
-    Two graphs are of one kind if they have the same steps: what is detached later is seen too.
+    Two graphs are of one kind if they have each step equally often: one with a part that is
+    detached is of another.
     """
     nodes = _nodes(value)
     nets = {node.metadata["net"] for node in nodes if "net" in node.metadata}
-    steps = frozenset(node.name() for node in nodes)
+    steps = frozenset(Counter(node.name() for node in nodes).items())
     kinds = [(net, (steps, *(net.probed or ()))) for net in nets]
     own = any(isinstance(node, BackwardCFunction) for node in nodes)
     return [(net, kind) for net, kind in kinds if kind not in net.checked], own

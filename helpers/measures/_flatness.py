@@ -61,8 +61,7 @@ def eps_sharpness(
     base = _check_ball("eps_sharpness", loss, params, eps_radius)
     params, theta = detached(params), flatten(params).detach()
     best, top = torch.zeros_like(theta), base
-    if starts is None:
-        starts = _starts(loss, params, eps_radius, generator)
+    starts = list(_starts(loss, params, eps_radius, generator) if starts is None else starts)
     if not starts or any(start.shape != theta.shape for start in starts):
         got = ", ".join(str(tuple(start.shape)) for start in starts) or "none"
         raise ValueError(
