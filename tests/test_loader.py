@@ -347,7 +347,7 @@ def test_a_stream_that_may_drop_its_end_is_refused():
         def __iter__(self):
             yield from zip(X, Y)
 
-    with refused("leaves out an unknown number"):
+    with refused("leaves out perhaps some"):
         over_loader(relu_net, DataLoader(Stream(), batch_size=16, drop_last=True))
     loss = over_loader(relu_net, DataLoader(Stream(), batch_size=16))
     assert torch.allclose(loss(PARAMS), WHOLE(PARAMS), rtol=1e-12)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._pytree import tree_flatten
-from torch.utils.data import RandomSampler
+from torch.utils.data import IterableDataset, RandomSampler
 
 from helpers.nets._losses import Loss, by_rows, checked_data
 from helpers.nets._params import Net, Params
@@ -59,13 +59,14 @@ def over_loader(
             later, batches that differ from the first pass, or a criterion that is not a mean.
     """
     _check_order(loader)
+    _check_all(loader)
     fingerprints, examples = [], 0
     for X, y in (_pair(batch, k) for k, batch in enumerate(loader, start=1)):
         fingerprints.append(_fingerprint(X, y))
         examples += len(y)
     if not examples:
         raise ValueError("over_loader needs an example, got an empty loader: the loss is a mean.")
-    _check_all(loader, examples)
+    _check_all(loader, len(fingerprints))
     return LoaderLoss(f, loader, criterion, fingerprints, examples)
 
 
@@ -90,17 +91,22 @@ def _check_order(loader: Any) -> None:
         )
 
 
-def _check_all(loader: Any, examples: int) -> None:
-    batches = getattr(loader, "batch_sampler", None)
-    if getattr(batches, "drop_last", False):
-        left = "an unknown number"
-        with suppress(TypeError):  # of a stream
-            left = len(batches.sampler) - examples
-        if left:
-            raise ValueError(
-                f"over_loader needs every example, got drop_last=True, which leaves out {left}: "
-                "the loss is a mean over all of them."
-            )
+def _check_all(loader: Any, read: int | None = None) -> None:
+    """Refuse a loader that drops rows: by their number beforehand, by that of its batches after."""
+    own = getattr(loader, "batch_sampler", None)
+    batches, data = loader if own is None else own, getattr(loader, "dataset", None)
+    if not getattr(batches, "drop_last", False):
+        return
+    rows, left = getattr(batches, "sampler", data if own is None else None), "perhaps some"
+    rows = data if isinstance(data, IterableDataset) else rows
+    with suppress(TypeError, AttributeError):  # of a stream, or of batches of any size
+        n, size = len(rows), batches.batch_size
+        left = max(0, n - size * (n // size if read is None else read))
+    if left:
+        raise ValueError(
+            f"over_loader needs every example, got drop_last=True, which leaves out {left}: "
+            "the loss is a mean over all of them."
+        )
 
 
 def _checked_mean(criterion: Callable) -> Callable[[Tensor, Tensor], Tensor]:
