@@ -7,13 +7,21 @@ question, and plain sums written down here.
 import copy
 import threading
 import time
+from itertools import cycle
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
-from torch.utils.data import BatchSampler, DataLoader, SequentialSampler, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    SequentialSampler,
+    TensorDataset,
+    default_collate,
+)
 
 from helpers import (
     accuracy,
@@ -200,21 +208,75 @@ def test_group_norm_of_images_keeps_what_it_gives(dice):
     assert torch.allclose(f(params, X), module(X), atol=1e-5)
 
 
-class Checkpointed(nn.Module):
+def test_one_value_in_each_group_is_refused_as_by_torch():
+    module, x = nn.Sequential(nn.Linear(4, 4), nn.GroupNorm(4, 4)), torch.randn(1, 4)
+    f, params = functional(module)
+    for run in (module, lambda x: f(params, x)):
+        with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
+            run(x)
+    assert torch.allclose(f(params, x.expand(2, 4)), module(x.expand(2, 4)), atol=1e-4)
+
+
+class Norms(nn.Module):
     def __init__(self):
         super().__init__()
-        self.a, self.o = nn.Linear(4, 6), nn.Linear(6, 3)
+        self.norm, self.conv = nn.GroupNorm(2, 4), nn.Conv2d(4, 2, 2).bfloat16()
 
     def forward(self, x):
-        return self.o(checkpoint(lambda z: self.a(z).tanh(), x, use_reentrant=False))
+        return self.conv(torch.group_norm(self.norm(x.bfloat16()), num_groups=2))
+
+
+def test_group_norm_keeps_the_type_and_the_names_of_its_arguments(dice):
+    module, x = Norms(), torch.randn(3, 4, 3, 3, generator=dice)
+    f, params = functional(module)
+    assert f(params, x).dtype == torch.bfloat16
+    assert torch.allclose(f(params, x), module(x), atol=0.1)
+
+
+class Kept(nn.Module):
+    def __init__(self, run):
+        super().__init__()
+        self.i, self.a, self.o, self.run = nn.Linear(4, 6), nn.Linear(6, 6), nn.Linear(6, 3), run
+
+    def forward(self, x):
+        return self.o(self.run(lambda z: self.a(z).tanh(), self.i(x)))
+
+
+def on_cpu(step, z):
+    with torch.autograd.graph.save_on_cpu():
+        return step(z)
+
+
+PACKED = {
+    "checkpoint": lambda step, z: checkpoint(step, z, use_reentrant=False),
+    "reentrant": lambda step, z: checkpoint(step, z, use_reentrant=True),
+    "first reentrant": lambda step, z: step(checkpoint(torch.sin, z.detach(), use_reentrant=True)),
+    "save_on_cpu": on_cpu,
+}
 
 
 @pytest.mark.parametrize("use", [descend, spectral_norm, lambda L, p: keskar_sharpness(L, p, 0.1)])
-def test_a_step_that_goes_forward_again_is_refused(use, classes):
-    f, params = functional(Checkpointed().double())
-    assert f(params, classes[0]).shape == (24, 3)
-    with pytest.raises(ValueError, match="goes forward once more on the way back.*turn it off"):
+@pytest.mark.parametrize("packed", PACKED)
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+def test_a_step_that_does_not_keep_what_its_slopes_need_is_refused(use, packed, classes):
+    module = Kept(PACKED[packed]).double()
+    f, params = functional(module)
+    with torch.no_grad():
+        assert f(params, classes[0]).shape == (24, 3)
+    with pytest.raises(ValueError, match="slopes from one forward, got a gradient checkpoint, or"):
         use(cross_entropy(f, *classes), params)
+    assert all(p.grad is None for p in module.parameters())
+    x = torch.ones(2, requires_grad=True)
+    assert checkpoint(torch.exp, x, use_reentrant=True).requires_grad  # all is as it was
+
+
+@pytest.mark.parametrize("packed", ["checkpoint", "save_on_cpu"])
+def test_what_goes_forward_again_around_the_module_is_right(packed, classes):
+    X, y = classes
+    f, params = functional(Kept(lambda step, z: step(z)).double())
+    loss = lambda p: F.cross_entropy(f(p, X), y)  # noqa: E731
+    again = lambda p: PACKED[packed](lambda _: loss(p), None)  # noqa: E731
+    assert spectral_norm(again, params) == pytest.approx(spectral_norm(loss, params), rel=1e-6)
 
 
 def test_a_good_loss_does_not_vouch_for_another(classes):
@@ -330,6 +392,59 @@ def test_a_batch_sampler_that_drops_examples_is_refused(dice):
     with pytest.raises(ValueError, match="which leaves out 2"):
         over_loader(f, DataLoader(data, 4, sampler=range(10), drop_last=True))
     assert over_loader(f, DataLoader(data, 8, sampler=range(16), drop_last=True)).examples == 16
+
+
+class Stream(IterableDataset):
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __iter__(self):
+        return iter(self.rows)
+
+
+class Sized(Stream):
+    def __len__(self):
+        return len(self.rows)
+
+
+class Buckets(list):
+    drop_last = True
+
+
+def test_a_loader_of_ones_own_that_drops_examples_is_refused(dice):
+    f, data = linear(dice)
+
+    class Own:
+        dataset, batch_size, drop_last = data, 8, True
+
+        def __iter__(self):
+            return iter([data[:8], data[8:16]])
+
+    with pytest.raises(ValueError, match="drop_last=True, which leaves out 4"):
+        over_loader(f, Own())
+    Own.dataset = TensorDataset(*data[:16])
+    assert over_loader(f, Own()).examples == 16
+
+
+def test_what_is_left_out_is_counted_in_rows_that_are_asked_for(dice):
+    f, data = linear(dice)
+    twice = lambda rows: [torch.cat(2 * [t]) for t in default_collate(rows)]  # noqa: E731
+    assert over_loader(f, DataLoader(data, 10, drop_last=True, collate_fn=twice)).examples == 40
+    with pytest.raises(ValueError, match="which leaves out 4"):
+        over_loader(f, DataLoader(data, 8, drop_last=True, collate_fn=twice))
+    assert over_loader(f, DataLoader(Sized(list(data)), 10, drop_last=True)).examples == 20
+
+
+@pytest.mark.parametrize("sort", ["endless", "a sampler", "batches"])
+def test_a_length_that_is_not_known_is_not_guessed(sort, dice):
+    f, data = linear(dice)
+    loader = {
+        "endless": lambda: DataLoader(Stream(cycle(data)), 8, drop_last=True),
+        "a sampler": lambda: DataLoader(data, 8, sampler=Stream(range(20)), drop_last=True),
+        "batches": lambda: DataLoader(data, batch_sampler=Buckets([[0, 1], [2, 3]])),
+    }[sort]()
+    with pytest.raises(ValueError, match="which leaves out perhaps some"):
+        over_loader(f, loader)
 
 
 def test_a_loss_that_is_no_number_is_refused():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.func import functional_call
 
-from helpers.nets._params import Params
+from helpers.nets._params import Params, finest
 
 _BOXES = (tuple, list, Mapping)
 _WRAPS = (nn.DataParallel, nn.parallel.DistributedDataParallel, torch.jit.ScriptModule)
@@ -58,6 +58,19 @@ def tensors(out: Any) -> list[Tensor]:
         out = vars(out)
     box = out.values() if isinstance(out, Mapping) else out
     return [t for part in box for t in tensors(part)] if isinstance(out, _BOXES) else []
+
+
+def same(a: Any, b: Any, rounding: float) -> bool:
+    """Return whether all tensors in two outputs agree, up to `rounding` times the largest."""
+    a, b = tensors(a), tensors(b)
+    if [t.shape for t in a] != [t.shape for t in b]:
+        return False
+    pairs = [(finest(s.detach()), finest(t.detach())) for s, t in zip(a, b)]
+    scale = [float(t.abs().nan_to_num().max()) if t.numel() else 0.0 for _, t in pairs]
+    return all(
+        torch.allclose(s, t, rtol=0, atol=rounding * size, equal_nan=True)
+        for (s, t), size in zip(pairs, scale)
+    )
 
 
 def dense(t: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -20,9 +21,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
+from torch.utils.checkpoint import CheckpointFunction
 
-from helpers.nets._called import called, tensors
-from helpers.nets._params import Net, Params, along, as_ordinary, finest, without_graph
+from helpers.nets._called import called, same, tensors
+from helpers.nets._params import Net, Params, along, as_ordinary, without_graph
 
 
 def functional(module: nn.Module) -> tuple[Net, Params]:
@@ -86,11 +88,11 @@ class ModuleNet:
         for _ in range(2):
             outputs.append(self._run({name: copies[name] for name in params}, copies["its input"]))
         got = None
-        if changed := [name for name in before if not _same(before[name], copies[name], 0.0)]:
+        if changed := [name for name in before if not same(before[name], copies[name], 0.0)]:
             got = f"one that changes {changed[0]} in place"
         elif _dice() != dice:
             got = "one that draws random numbers: call module.eval(), or hand it its noise with x"
-        elif not _same(*outputs, 1e-6):
+        elif not same(*outputs, 1e-6):
             got = "one that gives two outputs for one input: it keeps something between calls"
         if got:
             raise ValueError(f"functional needs the same function at every call, got {got}.")
@@ -116,11 +118,19 @@ def full_precision() -> Iterator[None]:
 @contextmanager
 def _once(watched: bool) -> Iterator[None]:
     """Refuse what goes forward again on the way back: by then a module has its own weights."""
-    got = "a step that goes forward once more on the way back, as a gradient checkpoint does"
+    got = "a gradient checkpoint, or hooks on what a step keeps, as of save_on_cpu"
     again = f"functional needs slopes from one forward, got {got}: turn it off."
+
+    def refuse(*_):
+        raise RuntimeError(again)
+
     off = torch.autograd.graph.disable_saved_tensors_hooks(again)
     try:
-        with off if watched else nullcontext():
+        with ExitStack() as stack:
+            if watched:
+                stack.enter_context(patch.object(CheckpointFunction, "apply", refuse))
+                with suppress(RuntimeError):  # the caller's own hooks are on, around all of f
+                    stack.enter_context(off)
             yield
     except RuntimeError as error:
         if again in str(error):
@@ -141,19 +151,6 @@ def _check_still(module: nn.Module) -> None:
     if lazy or not any(True for _ in module.parameters()):
         got = f"{lazy[0]} not initialized" if lazy else f"{type(module).__name__} without any"
         raise ValueError(f"functional needs a module with parameters, got {got}: they are θ.")
-
-
-def _same(a: Any, b: Any, rounding: float) -> bool:
-    """Return whether all tensors in two outputs agree, up to `rounding` times the largest."""
-    a, b = tensors(a), tensors(b)
-    if [t.shape for t in a] != [t.shape for t in b]:
-        return False
-    pairs = [(finest(s.detach()), finest(t.detach())) for s, t in zip(a, b)]
-    scale = [float(t.abs().nan_to_num().max()) if t.numel() else 0.0 for _, t in pairs]
-    return all(
-        torch.allclose(s, t, rtol=0, atol=rounding * size, equal_nan=True)
-        for (s, t), size in zip(pairs, scale)
-    )
 
 
 def _dice() -> tuple:
@@ -177,13 +174,14 @@ def _embedding(func, i, weight, padding_idx=None, max_norm=None, norm_type=2.0, 
     return func(i, weight, None, max_norm, norm_type)
 
 
-def _group_norm(_, x, groups, weight=None, bias=None, *more, **named) -> Tensor:
+def _group_norm(func, input, num_groups, weight=None, bias=None, eps=1e-5, *_, **__) -> Tensor:
     """Normalize each group as a layer: torch's own step is wrong for many vectors at once."""
-    u = x.unflatten(1, (groups, -1)).flatten(2)
-    tiny = named.get("eps", more[0] if more else 1e-5)
-    u = nn.functional.layer_norm(u, u.shape[-1:], eps=tiny).reshape(x.shape)
-    u = u * (1 if weight is None else along(weight, 1, x.ndim))
-    return u + (0 if bias is None else along(bias, 1, x.ndim))
+    if input.numel() == num_groups:  # one value in each: torch's own sentence
+        return func(input, num_groups, weight, bias, eps)
+    u = input.unflatten(1, (num_groups, -1)).flatten(2)
+    u = nn.functional.layer_norm(u, u.shape[-1:], eps=eps).reshape(input.shape)
+    y = u * (1 if weight is None else along(weight, 1, u.ndim))
+    return (y + (0 if bias is None else along(bias, 1, u.ndim))).to(u.dtype)
 
 
 def _recurrent(func, *args, **kwargs) -> Any:
