@@ -47,6 +47,7 @@ from helpers import (
     local_entropy,
     over_loader,
     predictions,
+    quadratic_local_entropy,
     relu_net,
     scale_direction,
     scale_units,
@@ -325,8 +326,13 @@ def test_eigenvalues_are_not_read_off_sixteen_bits(dtype, classes):
         lambda: top_eigenvalues(L, params, 2),
         lambda: adaptive_sharpness(L, params),
         lambda: curvature_sweep(L, params, sweep, [1.0]),
+        lambda: spectrum_sweep(L, params, sweep, [1.0]),
+        lambda: local_entropy(L, params, 1.0),
+        lambda: quadratic_local_entropy(L, params, 1.0),
+        lambda: eps_sharpness(L, params, 0.1),
+        lambda: keskar_sharpness(L, params, 0.1),
     ):
-        with pytest.raises(ValueError, match=f"eigenvalues need float32 or float64, got {dtype}"):
+        with pytest.raises(ValueError, match=f"needs? float32 or float64, got {dtype}"):
             measure()
 
 

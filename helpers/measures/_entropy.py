@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from helpers.measures._each import each
+from helpers.measures._lanczos import check_fine
 from helpers.measures._products import dense_hessian, gradient
 from helpers.nets._params import (
     LossFn,
     Params,
     check_finite,
+    flatten,
     perturb,
     positive,
     seeded,
@@ -105,6 +107,7 @@ def _second_order(loss: LossFn, params: Params, gamma: float):
     """Return λ, the eigenvectors W, the Gibbs measure's mean in their coordinates, and L(θ)."""
     positive("local entropy", "gamma", gamma, "without it nothing is local")
     check_finite(params, "local entropy")
+    check_fine(flatten(params))
     values, W = torch.linalg.eigh(dense_hessian(loss, params))
     width = torch.where(values + gamma > 0, values, values.abs()) + gamma  # else there is no mean
     mean = -(W.T @ gradient(loss, params)) / width

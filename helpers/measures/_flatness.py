@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from helpers.measures._curvature import spectral_norm, top_eigenvalues
+from helpers.measures._lanczos import check_fine
 from helpers.measures._products import gradient
 from helpers.nets._params import (
     LossFn,
@@ -105,6 +106,7 @@ def predicted_eps_sharpness(loss: LossFn, params: Params, eps_radius: float) -> 
 
 def _check_ball(who: str, loss: LossFn, params: Params, eps_radius: float) -> float:
     positive(who, "eps_radius", eps_radius, "it is the radius of a ball")
+    check_fine(flatten(params))
     return loss_at(who, loss, params, "Definition 2 divides by 1 + L")
 
 

@@ -13,6 +13,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
+from helpers.measures._lanczos import check_fine
 from helpers.nets._losses import check_value
 from helpers.nets._modules import full_precision
 from helpers.nets._params import (
@@ -113,6 +114,7 @@ class _Fall:
 
 
 def _subspace(subspace: int | Tensor | None, theta: Tensor, generator) -> Tensor | None:
+    check_fine(theta)
     n = len(theta)
     if isinstance(subspace, int) and 1 <= subspace <= n:
         A = torch.randn(n, subspace, generator=generator, device=generator.device)

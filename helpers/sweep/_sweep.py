@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from helpers.measures._curvature import first_guess
+from helpers.measures._lanczos import check_fine
 from helpers.measures._products import dense_hessian, hessian_operator
 from helpers.nets._params import LossFn, Params, flatten, seeded, sizes
 from helpers.sweep._greedy import Goal, serve_repeated
@@ -99,6 +100,7 @@ def spectrum_sweep(
         ValueError: as `curvature_sweep`.
     """
     amounts = torch.as_tensor(amounts, dtype=torch.float64).cpu()
+    check_fine(flatten(params))
     H = dense_hessian(loss, params)
     _check("spectrum_sweep", len(H), amounts)
     factors, of = inverse_scaling(params, scaling, amounts)
