@@ -63,13 +63,20 @@ def test_an_open_folder_stays_the_same_folder(target):
     assert before == (os.stat(target).st_ino, os.stat(target / "reader").st_ino)
 
 
-def test_to_clean_up_keeps_work(target, monkeypatch):
-    root = target.parent.parent
-    target.parent.rename(root / "_build")
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A checkout with notebooks and a site, for `make clean`."""
+    build = tmp_path / "_build"
+    (build / "html").mkdir(parents=True)
+    kept.write(ONE, build / "notebooks")
+    monkeypatch.setattr(commands, "ROOT", tmp_path)
+    monkeypatch.setattr(commands, "NOTEBOOKS", build / "notebooks")
+    monkeypatch.setattr(commands, "SEED", build / "kit" / "grader" / "seed.txt")
+    return tmp_path
+
+
+def test_to_clean_up_keeps_work(root):
     target = root / "_build" / "notebooks"
-    (root / "_build" / "html").mkdir()
-    monkeypatch.setattr(commands, "ROOT", root)
-    monkeypatch.setattr(commands, "NOTEBOOKS", target)
     (target / "reader/a.ipynb").write_text("my answer")
     (target / ".ipynb_checkpoints").mkdir()
     (target / ".ipynb_checkpoints/a-checkpoint.ipynb").write_text("Jupyter's own")

@@ -17,6 +17,7 @@ SETTING = re.compile(rf"({'|'.join(SETTINGS)})=(.*)")  # as make takes them, on 
 TAKES_WORDS = ("test", "lab", "set-repository")
 NOTEBOOKS = ROOT / "_build" / "notebooks"
 OF_SITE = {"slides", "slides-teacher"}  # parts of the kit that are made of the built site
+SEED = ROOT / "_build" / "kit" / "grader" / "seed.txt"  # the homework of a class hangs on it
 LEFT = ("_build/*", "build", "*.egg-info", ".pytest_cache", ".ruff_cache", ".hypothesis")
 TITLE = "Sharp Minima Can Generalize"
 FIRST = f"{TITLE}: some minutes the first time, seconds after that."
@@ -179,12 +180,28 @@ def set_repository(url=""):
 
 
 def clean():
-    """Drop the built site and every cache; keep .venv and your own notebooks."""
+    """Drop the built site and every cache; keep .venv, your own notebooks and a kit's SEED."""
     kept.keep(NOTEBOOKS, kept.of_readers(NOTEBOOKS))
-    for path in (path for name in LEFT for path in ROOT.glob(name) if path.name != kept.PLACE):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    spared = [path for path in (NOTEBOOKS.with_name(kept.PLACE), SEED) if path.exists()]
+    for path in (path for name in LEFT for path in ROOT.glob(name)):
+        drop(path, spared)
     with suppress(OSError):  # what was kept is in it, or it is not there
         (ROOT / "_build").rmdir()
+    if SEED in spared:
+        print(f"{SEED.relative_to(ROOT)} is kept: homework that was handed out needs its number.")
+
+
+def drop(path, spared):
+    """Delete a file or a folder, but for the paths `spared` in it."""
+    if path in spared:
+        return
+    if any(path in inside.parents for inside in spared):
+        for inner in path.iterdir():
+            drop(inner, spared)
+    elif path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 COMMANDS = {
