@@ -85,3 +85,22 @@ def test_to_clean_up_keeps_work(root):
     assert list(texts(root / "_build").values()) == ["my answer"]
     commands.clean()
     assert list(texts(root / "_build").values()) == ["my answer"]
+
+
+def test_to_clean_up_keeps_whatever_lies_beside_the_notebooks_and_says_where(root, capsys):
+    target, own = root / "_build" / "notebooks", set()
+    for name in ("data.csv", "own.py", "notes.md", "fig.png", ".mine/x.ipynb", "UP.IPYNB"):
+        (path := target / "reader" / name).parent.mkdir(exist_ok=True)
+        path.write_bytes(b"\xff mine")
+        own.add(f"reader/{name}")
+    for name in ("reader/__pycache__/own.pyc", ".ipynb_checkpoints/a-checkpoint.ipynb"):
+        (target / name).parent.mkdir()
+        (target / name).write_text("a machine's")
+    (target / "elsewhere").symlink_to(root / "on a stick", target_is_directory=True)
+    commands.clean()
+    (place,) = (root / "_build" / kept.PLACE).iterdir()
+    found = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
+    assert found == own and (place / "elsewhere").is_symlink()
+    said = f"What you wrote into the notebooks' folder is in {place.relative_to(root)} now.\n"
+    assert capsys.readouterr().out == said
+    assert not target.exists()

@@ -180,13 +180,15 @@ def set_repository(url=""):
 
 
 def clean():
-    """Drop the built site and every cache; keep .venv, your own notebooks and a kit's SEED."""
-    kept.keep(NOTEBOOKS, kept.of_readers(NOTEBOOKS))
+    """Drop the built site and every cache; keep .venv, what you wrote and a kit's SEED."""
+    place = kept.keep(NOTEBOOKS, kept.of_readers(NOTEBOOKS))
     spared = [path for path in (NOTEBOOKS.with_name(kept.PLACE), SEED) if path.exists()]
     for path in (path for name in LEFT for path in ROOT.glob(name)):
         drop(path, spared)
     with suppress(OSError):  # what was kept is in it, or it is not there
         (ROOT / "_build").rmdir()
+    if place:
+        print(f"What you wrote into the notebooks' folder is in {place.relative_to(ROOT)} now.")
     if SEED in spared:
         print(f"{SEED.relative_to(ROOT)} is kept: homework that was handed out needs its number.")
 

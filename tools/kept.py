@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 PLACE = "notebooks-kept"
+OF_MACHINES = {".ipynb_checkpoints", "__pycache__"}  # Jupyter's own copies, and Python's
 
 
 def write(texts, target):
@@ -48,10 +49,12 @@ def keep(target, paths):
 
 def of_readers(target):
     """The files in `target`, by path, that were not written there, or were changed since."""
-    before = written(target)
-    paths = {path.relative_to(target).as_posix() for path in target.rglob("*.ipynb")}
-    paths = {path for path in paths if "/." not in f"/{path}"}  # Jupyter's own copies
-    return {path for path in paths if _is_own(target / path, before.get(path))}
+    before, found = written(target), {}
+    for path in target.rglob("*"):
+        name = path.relative_to(target)
+        if not (OF_MACHINES & {*name.parts} or (path.is_dir() and not path.is_symlink())):
+            found[name.as_posix()] = path
+    return {name for name, path in found.items() if _is_own(path, before.get(name))}
 
 
 def written(target):
@@ -65,7 +68,9 @@ def _stamp(target):
 
 
 def _is_own(path, digest):
-    return path.is_file() and _digest(path.read_text("utf-8", errors="replace")) != digest
+    if digest is None or not path.is_file():  # a folder, or a link that leads nowhere
+        return os.path.lexists(path)
+    return _digest(path.read_text("utf-8", errors="replace")) != digest
 
 
 def _digest(text):
