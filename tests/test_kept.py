@@ -57,6 +57,29 @@ def test_a_folder_of_unknown_origin_is_a_readers(tmp_path):
     assert texts(tmp_path / "notebooks") == ONE
 
 
+@pytest.mark.parametrize("stamp", ['{\n "reader/a', "", "[1]", "\0\0"])
+def test_with_a_stamp_that_was_cut_short_all_is_a_readers(target, stamp):
+    (target / "reader/a.ipynb").write_text("my answer")
+    target.with_suffix(".json").write_text(stamp)
+    place = kept.write(ONE, target)
+    assert texts(place) == ONE | {"reader/a.ipynb": "my answer"}
+    assert texts(target) == ONE and kept.write(ONE, target) is None
+
+
+def test_what_says_which_notebooks_are_ours_is_written_whole_or_not(target, monkeypatch):
+    before = kept.written(target)
+
+    def full(path, text, **_):
+        with path.open("w") as file:
+            file.write(text[:9])
+        raise OSError("no space left on the disk")
+
+    monkeypatch.setattr(type(target), "write_text", full)
+    with pytest.raises(OSError, match="no space"):
+        kept.write({}, target)
+    assert kept.written(target) == before
+
+
 def test_an_open_folder_stays_the_same_folder(target):
     before = os.stat(target).st_ino, os.stat(target / "reader").st_ino
     kept.write({"reader/a.ipynb": "new"}, target)

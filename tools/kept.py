@@ -32,7 +32,8 @@ def write(texts, target):
         for path in now.keys() - (own - going):
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             os.replace(Path(folder, path), target / path)
-    _stamp(target).write_text(json.dumps(now, indent=1), encoding="utf-8")
+        (stamp := Path(folder, "stamp")).write_text(json.dumps(now, indent=1), encoding="utf-8")
+        os.replace(stamp, _stamp(target))
     return kept
 
 
@@ -58,9 +59,12 @@ def of_readers(target):
 
 
 def written(target):
-    """{path: digest} of what was written into `target` last."""
-    stamp = _stamp(target)
-    return json.loads(stamp.read_text(encoding="utf-8")) if stamp.exists() else {}
+    """{path: digest} of what was written into `target` last; {} where nothing can be read."""
+    try:
+        found = json.loads(_stamp(target).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # there is none, or it was cut short
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _stamp(target):
