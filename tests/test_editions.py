@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tokenize
+from dataclasses import replace
 from types import SimpleNamespace
 
 import nbformat
@@ -274,6 +275,33 @@ def test_a_fault_stops_the_command_and_the_editions_of_yesterday_stay(tmp_path, 
     with pytest.raises(SystemExit, match="cell 4: the link to nowhere"):
         editions.main()
     assert (tmp_path / "notebooks" / "old").read_text() == "yesterday"
+
+
+def test_another_commit_of_the_same_book_leaves_a_readers_notebook_where_it_is(
+    tmp_path, monkeypatch, capsys
+):
+    found = cells()
+
+    def write(commit, tree):
+        book = replace(planted(found)[1], commit=commit, tree=tree)
+        monkeypatch.setattr(editions, "read_book", lambda: book)
+        editions.main()
+        return "the book has changed" in capsys.readouterr().out
+
+    monkeypatch.setattr(editions, "ROOT", tmp_path)
+    monkeypatch.setattr(editions, "TARGET", tmp_path / "notebooks")
+    write("a" * 40, "as committed")
+    own = tmp_path / "notebooks" / "reader" / f"{NAME[5:]}.ipynb"
+    own.write_text("my answer")
+    states = [("a" * 40, "differs from the commit"), ("0123456789" * 4, "as committed")]
+    for state_now in (*states, ("", "not under version control"), states[0]):
+        assert not write(*state_now)
+        assert own.read_text() == "my answer"
+        other = own.parents[2] / "student" / own.relative_to(own.parents[1])
+        assert json.loads(other.read_text())["metadata"]["edition"]["commit"] == state_now[0]
+    found[0].source += " And why at all?"
+    assert write(*states[0])
+    assert "And why at all?" in own.read_text()
 
 
 def test_a_tree_that_differs_from_its_commit_says_so(tmp_path):

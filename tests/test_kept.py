@@ -3,6 +3,7 @@
 Oracle: small folders written down here.
 """
 
+import json
 import os
 
 import pytest
@@ -64,6 +65,15 @@ def test_with_a_stamp_that_was_cut_short_all_is_a_readers(target, stamp):
     place = kept.write(ONE, target)
     assert texts(place) == ONE | {"reader/a.ipynb": "my answer"}
     assert texts(target) == ONE and kept.write(ONE, target) is None
+
+
+def test_a_stamp_of_an_older_tool_tells_what_is_ours(target):
+    stamp = target.with_suffix(".json")
+    stamp.write_text(json.dumps({path: both[0] for path, both in kept.written(target).items()}))
+    (target / "reader/a.ipynb").write_text("my answer")
+    assert kept.of_readers(target) == {"reader/a.ipynb"}
+    assert texts(kept.write(ONE, target)) == {"reader/a.ipynb": "my answer"}
+    assert texts(target) == ONE
 
 
 def test_what_says_which_notebooks_are_ours_is_written_whole_or_not(target, monkeypatch):

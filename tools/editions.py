@@ -29,6 +29,7 @@ ANSWER_HERE = "Write your answer in place of `None` and run the cell: one line s
 ONE_A_LINE = re.compile(r"(?<=import \(\n)(?:    \w+,\n)+(?=\))")
 FORM = {"cellView": "form", "jupyter": {"source_hidden": True}}
 MOVED = "the book has changed: notebooks that you had changed are in {place} now"
+OF_COMMIT = re.compile(r'@?\b[0-9a-f]{40}\b|(?<=/archive/)HEAD|(?<="tree": )"[^"]*"')
 NO_PICTURES = "no pictures in {count} of {all} notebooks: run make book first"
 
 
@@ -152,12 +153,17 @@ def make(book):
     return texts, bare, faults
 
 
+def matter(text):
+    """An edition without the commit that it was made at: with another the book is no other."""
+    return OF_COMMIT.sub("", text)
+
+
 def main():
     book = read_book()
     texts, bare, faults = make(book)
     if faults:
         sys.exit("\n".join(faults))
-    place = kept.write(texts, TARGET)
+    place = kept.write(texts, TARGET, matter)
     print(f"{len(texts)} notebooks in {TARGET.relative_to(ROOT)}")
     if place:
         print(MOVED.format(place=place.relative_to(ROOT)))

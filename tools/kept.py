@@ -13,19 +13,24 @@ from hashlib import sha256
 from pathlib import Path
 
 PLACE = "notebooks-kept"
+_NONE = [None, None]  # what is known of a file that was never written
 OF_MACHINES = {".ipynb_checkpoints", "__pycache__"}  # Jupyter's own copies, and Python's
 
 
-def write(texts, target):
-    """Write {path in the folder: text} into `target`, all or none; return where work was put."""
+def write(texts, target, matter=str):
+    """Write {path in the folder: text} into `target`, all or none; return where work was put.
+
+    A reader's file gives way when `matter` of the text, what the text says, is another one.
+    """
     target.mkdir(parents=True, exist_ok=True)
-    before, now = written(target), {path: _digest(text) for path, text in texts.items()}
+    before = written(target)
+    now = {path: [_digest(text), _digest(matter(text))] for path, text in texts.items()}
     with tempfile.TemporaryDirectory(prefix=".notebooks-", dir=target.parent) as folder:
         for path, text in texts.items():
             (fresh := Path(folder, path)).parent.mkdir(parents=True, exist_ok=True)
             fresh.write_text(text, encoding="utf-8")
-        own = {path for path in before | now if _is_own(target / path, before.get(path))}
-        going = {path for path in own if before.get(path) != now.get(path)}
+        own = {path for path in before | now if _is_own(target / path, before.get(path, _NONE)[0])}
+        going = {path for path in own if before.get(path, _NONE)[1] != now.get(path, _NONE)[1]}
         kept = keep(target, going)
         for path in before.keys() - now.keys() - own:
             (target / path).unlink(missing_ok=True)
@@ -55,16 +60,20 @@ def of_readers(target):
         name = path.relative_to(target)
         if not (OF_MACHINES & {*name.parts} or (path.is_dir() and not path.is_symlink())):
             found[name.as_posix()] = path
-    return {name for name, path in found.items() if _is_own(path, before.get(name))}
+    return {name for name, path in found.items() if _is_own(path, before.get(name, _NONE)[0])}
 
 
 def written(target):
-    """{path: digest} of what was written into `target` last; {} where nothing can be read."""
+    """{path: [digest of the text, of its matter]} of what was written into `target` last.
+
+    It is {} where nothing can be read; of what an older tool wrote, the matter is not known.
+    """
     try:
         found = json.loads(_stamp(target).read_text(encoding="utf-8"))
     except (OSError, ValueError):  # there is none, or it was cut short
         return {}
-    return found if isinstance(found, dict) else {}
+    pairs = found.items() if isinstance(found, dict) else ()
+    return {path: [said, ""] if isinstance(said, str) else said for path, said in pairs}
 
 
 def _stamp(target):
