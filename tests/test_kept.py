@@ -5,6 +5,8 @@ Oracle: small folders written down here.
 
 import json
 import os
+from datetime import datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -48,6 +50,19 @@ def test_work_is_moved_and_not_lost_when_the_book_changes(target, later):
     place = kept.write(later, target)
     assert texts(place) == {"reader/a.ipynb": "my answer"}
     assert texts(target) == later | {"notes.ipynb": "my notes"}
+
+
+def test_two_moves_within_a_second_have_a_folder_each(target, monkeypatch):
+    monkeypatch.setattr(
+        kept, "datetime", SimpleNamespace(now=lambda: datetime(2030, 1, 2, 3, 4, 5))
+    )
+    places = []
+    for answer in ("first", "second", "third"):
+        (target / "reader/a.ipynb").write_text(answer)
+        places.append(kept.write({"reader/a.ipynb": f"before the {answer}"}, target))
+    names = [place.name.removeprefix("2030-01-02 03.04.05") for place in places]
+    assert names == ["", " (2)", " (3)"]
+    assert [*map(texts, places)] == [{"reader/a.ipynb": x} for x in ("first", "second", "third")]
 
 
 def test_a_folder_of_unknown_origin_is_a_readers(tmp_path):

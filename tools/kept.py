@@ -5,9 +5,11 @@ One that a reader has changed stays as long as what would be written there stays
 changes, the reader's goes to `notebooks-kept`, under the day and the time. Other files stay.
 """
 
+import itertools
 import json
 import os
 import tempfile
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -46,11 +48,21 @@ def keep(target, paths):
     """Move files of `target` to `notebooks-kept` beside it; return that folder, or None."""
     if not paths:
         return None
-    place = target.parent / PLACE / f"{datetime.now():%Y-%m-%d %H.%M.%S}"
+    place = _new_folder(target.parent / PLACE, f"{datetime.now():%Y-%m-%d %H.%M.%S}")
     for path in paths:
         (place / path).parent.mkdir(parents=True, exist_ok=True)
         os.replace(target / path, place / path)
     return place
+
+
+def _new_folder(parent, name):
+    """A folder of that name that was not there; the second within one second gets a number."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        place = parent / (f"{name} ({number})" if number > 1 else name)
+        with suppress(FileExistsError):
+            place.mkdir()
+            return place
 
 
 def of_readers(target):
