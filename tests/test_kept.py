@@ -5,20 +5,28 @@ Oracle: small folders written down here.
 
 import json
 import os
+import shutil
+import tempfile
 from datetime import datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from tools import commands, kept
+from tools import commands, editions, kept
 
+OTHER = Path("/dev/shm")
 ONE = {"reader/a.ipynb": "one", "reader/b.ipynb": "two"}
 
 
 def texts(folder):
-    return {
-        path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.ipynb")
-    }
+    paths = [path for path in folder.rglob("*.ipynb") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in paths}
+
+
+def other_disk():
+    here = Path(tempfile.gettempdir()).stat().st_dev
+    return OTHER.is_dir() and os.access(OTHER, os.W_OK) and OTHER.stat().st_dev != here
 
 
 @pytest.fixture
@@ -94,7 +102,7 @@ def test_a_stamp_of_an_older_tool_tells_what_is_ours(target):
 def test_what_says_which_notebooks_are_ours_is_written_whole_or_not(target, monkeypatch):
     before = kept.written(target)
 
-    def full(path, text, **_):
+    def full(path, text, *_, **__):
         with path.open("w") as file:
             file.write(text[:9])
         raise OSError("no space left on the disk")
@@ -103,6 +111,60 @@ def test_what_says_which_notebooks_are_ours_is_written_whole_or_not(target, monk
     with pytest.raises(OSError, match="no space"):
         kept.write({}, target)
     assert kept.written(target) == before
+
+
+def test_a_folder_at_a_notebooks_place_and_a_file_at_a_folders_are_a_readers(target):
+    (target / "reader/a.ipynb").unlink()
+    (target / "reader/a.ipynb").mkdir()
+    (target / "reader/a.ipynb/b.ipynb").write_text("mine")
+    assert kept.write(ONE, target) is None
+    place = kept.write({"reader/a.ipynb": "new"}, target)
+    assert texts(target) == {"reader/a.ipynb": "new"}
+    assert texts(place) == {"reader/a.ipynb/b.ipynb": "mine"}
+    (target / "student").write_text("mine")
+    place = kept.write({"student/a.ipynb": "new"}, target)
+    assert (place / "student").read_text() == "mine"
+    assert texts(target) == {"student/a.ipynb": "new"}
+    shutil.rmtree(target / "student")
+    (target / "student").write_text("mine again")
+    assert kept.write({}, target) is None
+    assert (target / "student").read_text() == "mine again"
+
+
+@pytest.mark.skipif(not other_disk(), reason="needs a second disk")
+def test_the_notebooks_may_be_a_link_to_another_disk(tmp_path, root):
+    target = root / "_build" / "notebooks"
+    with tempfile.TemporaryDirectory(dir=OTHER) as disk:
+        shutil.rmtree(target)
+        target.symlink_to(disk, target_is_directory=True)
+        kept.write(ONE, target)
+        assert texts(Path(disk)) == ONE
+        (target / "reader/a.ipynb").write_text("my answer")
+        (target / "reader/b.ipynb").unlink()
+        (target / "reader/b.ipynb").mkdir()
+        (target / "reader/b.ipynb/c.ipynb").write_text("mine")
+        place = kept.write(dict.fromkeys(ONE, "new"), target)
+        assert texts(place) == {"reader/a.ipynb": "my answer", "reader/b.ipynb/c.ipynb": "mine"}
+        assert texts(Path(disk)) == dict.fromkeys(ONE, "new")
+        (target / "data.csv").write_text("mine")
+        commands.clean()
+        assert len([*(root / "_build" / kept.PLACE).rglob("data.csv")]) == 1
+        assert not target.is_symlink()
+
+
+def test_what_cannot_be_written_or_moved_is_said_in_a_sentence(root, monkeypatch):
+    target = root / "_build" / "notebooks"
+    (target / "mine.csv").write_text("mine")
+    (root / "_build" / kept.PLACE).write_text("no folder")
+    with pytest.raises(SystemExit, match="^clean needs to move what you wrote first, got: "):
+        commands.clean()
+    assert (target / "mine.csv").read_text() == "mine"
+    monkeypatch.setattr(editions, "ROOT", root)
+    monkeypatch.setattr(editions, "TARGET", target / "mine.csv")
+    monkeypatch.setattr(editions, "read_book", lambda: None)
+    monkeypatch.setattr(editions, "make", lambda book: ({}, 0, []))
+    with pytest.raises(SystemExit, match="^the notebooks need _build.* to be a folder .*, got: "):
+        editions.main()
 
 
 def test_an_open_folder_stays_the_same_folder(target):

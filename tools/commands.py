@@ -181,7 +181,10 @@ def set_repository(url=""):
 
 def clean():
     """Drop the built site and every cache; keep .venv, what you wrote and a kit's SEED."""
-    place = kept.keep(NOTEBOOKS, kept.of_readers(NOTEBOOKS))
+    try:
+        place = kept.keep(NOTEBOOKS, kept.of_readers(NOTEBOOKS))
+    except OSError as error:
+        raise SystemExit(f"clean needs to move what you wrote first, got: {error}") from None
     spared = [path for path in (NOTEBOOKS.with_name(kept.PLACE), SEED) if path.exists()]
     for path in (path for name in LEFT for path in ROOT.glob(name)):
         drop(path, spared)

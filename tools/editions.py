@@ -29,6 +29,7 @@ ANSWER_HERE = "Write your answer in place of `None` and run the cell: one line s
 ONE_A_LINE = re.compile(r"(?<=import \(\n)(?:    \w+,\n)+(?=\))")
 FORM = {"cellView": "form", "jupyter": {"source_hidden": True}}
 MOVED = "the book has changed: notebooks that you had changed are in {place} now"
+NO_FOLDER = "the notebooks need {place} to be a folder that can be written, got: {error}"
 OF_COMMIT = re.compile(r'@?\b[0-9a-f]{40}\b|(?<=/archive/)HEAD|(?<="tree": )"[^"]*"')
 NO_PICTURES = "no pictures in {count} of {all} notebooks: run make book first"
 
@@ -163,7 +164,10 @@ def main():
     texts, bare, faults = make(book)
     if faults:
         sys.exit("\n".join(faults))
-    place = kept.write(texts, TARGET, matter)
+    try:
+        place = kept.write(texts, TARGET, matter)
+    except OSError as error:
+        sys.exit(NO_FOLDER.format(place=TARGET.relative_to(ROOT), error=error))
     print(f"{len(texts)} notebooks in {TARGET.relative_to(ROOT)}")
     if place:
         print(MOVED.format(place=place.relative_to(ROOT)))

@@ -1,18 +1,20 @@
 """Writes a folder of files in place, and loses nothing that a reader wrote into it.
 
 `<folder>.json` beside it says what was written last. A file that still reads like that is replaced.
-One that a reader has changed stays as long as what would be written there stays the same; when that
-changes, the reader's goes to `notebooks-kept`, under the day and the time. Other files stay.
+One that a reader has changed stays as long as what would be written there says the same; when that
+changes, the reader's goes to `notebooks-kept`, under the day and the time. Other files stay; a file
+where a folder is needed goes there too.
 """
 
 import itertools
 import json
 import os
+import shutil
 import tempfile
 from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 PLACE = "notebooks-kept"
 _NONE = [None, None]  # what is known of a file that was never written
@@ -27,21 +29,35 @@ def write(texts, target, matter=str):
     target.mkdir(parents=True, exist_ok=True)
     before = written(target)
     now = {path: [_digest(text), _digest(matter(text))] for path, text in texts.items()}
-    with tempfile.TemporaryDirectory(prefix=".notebooks-", dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=".notebooks-", dir=_on_its_disk(target)) as folder:
         for path, text in texts.items():
             (fresh := Path(folder, path)).parent.mkdir(parents=True, exist_ok=True)
             fresh.write_text(text, encoding="utf-8")
         own = {path for path in before | now if _is_own(target / path, before.get(path, _NONE)[0])}
         going = {path for path in own if before.get(path, _NONE)[1] != now.get(path, _NONE)[1]}
-        kept = keep(target, going)
+        kept = keep(target, going | _in_the_way(target, now))
         for path in before.keys() - now.keys() - own:
-            (target / path).unlink(missing_ok=True)
+            if (target / path).is_file():
+                (target / path).unlink()
         for path in now.keys() - (own - going):
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             os.replace(Path(folder, path), target / path)
-        (stamp := Path(folder, "stamp")).write_text(json.dumps(now, indent=1), encoding="utf-8")
-        os.replace(stamp, _stamp(target))
+    (stamp := target.with_suffix(".json.new")).write_text(json.dumps(now, indent=1), "utf-8")
+    os.replace(stamp, _stamp(target))  # so that it is never half written
     return kept
+
+
+def _on_its_disk(target):
+    """Where a file can be made and then renamed into `target`, which may be a link."""
+    return target.parent if target.stat().st_dev == target.parent.stat().st_dev else target
+
+
+def _in_the_way(target, paths):
+    """The files of `target`, by path, that lie where one of `paths` needs a folder."""
+    folders = {str(folder) for path in paths for folder in PurePosixPath(path).parents}
+    return {
+        name for name in folders if os.path.lexists(target / name) and not (target / name).is_dir()
+    }
 
 
 def keep(target, paths):
@@ -51,7 +67,7 @@ def keep(target, paths):
     place = _new_folder(target.parent / PLACE, f"{datetime.now():%Y-%m-%d %H.%M.%S}")
     for path in paths:
         (place / path).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(target / path, place / path)
+        shutil.move(target / path, place / path)
     return place
 
 
