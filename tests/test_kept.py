@@ -181,7 +181,6 @@ def root(tmp_path, monkeypatch):
     kept.write(ONE, build / "notebooks")
     monkeypatch.setattr(commands, "ROOT", tmp_path)
     monkeypatch.setattr(commands, "NOTEBOOKS", build / "notebooks")
-    monkeypatch.setattr(commands, "SEED", build / "kit" / "grader" / "seed.txt")
     return tmp_path
 
 

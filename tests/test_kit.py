@@ -127,11 +127,10 @@ def test_a_seed_is_the_one_given_or_that_of_the_grader_there_or_a_new_one(tmp_pa
 def test_to_clean_up_keeps_the_seed_that_homework_was_handed_out_with(
     tmp_path, monkeypatch, capsys
 ):
-    assert commands.SEED.relative_to(kit.TARGET).as_posix() == "grader/seed.txt"
+    assert ROOT / commands.SEED_FILE == kit.TARGET / "grader" / "seed.txt"
     build = tmp_path / "_build"
     for name, path in {"ROOT": tmp_path, "NOTEBOOKS": build / "notebooks"}.items():
         monkeypatch.setattr(commands, name, path)
-    monkeypatch.setattr(commands, "SEED", build / "kit" / "grader" / "seed.txt")
     for name in ("kit/grader/seed.txt", "kit/grader/hw1/hw1.zip", "kit/site.zip", "html/a.html"):
         (build / name).parent.mkdir(parents=True, exist_ok=True)
         (build / name).write_text("271828\n")
@@ -140,7 +139,7 @@ def test_to_clean_up_keeps_the_seed_that_homework_was_handed_out_with(
     assert kit.seed("", build / "kit") == "271828"
     said = "_build/kit/grader/seed.txt is kept: homework that was handed out needs its number.\n"
     assert capsys.readouterr().out == said
-    commands.SEED.unlink()
+    (tmp_path / commands.SEED_FILE).unlink()
     commands.clean()
     assert not build.exists()
 

@@ -17,7 +17,7 @@ SETTING = re.compile(rf"({'|'.join(SETTINGS)})=(.*)")  # as make takes them, on 
 TAKES_WORDS = ("test", "lab", "set-repository")
 NOTEBOOKS = ROOT / "_build" / "notebooks"
 OF_SITE = {"slides", "slides-teacher"}  # parts of the kit that are made of the built site
-SEED = ROOT / "_build" / "kit" / "grader" / "seed.txt"  # the homework of a class hangs on it
+SEED_FILE = "_build/kit/grader/seed.txt"  # the homework of a class hangs on it
 LEFT = ("_build/*", "build", "*.egg-info", ".pytest_cache", ".ruff_cache", ".hypothesis")
 TITLE = "Sharp Minima Can Generalize"
 FIRST = f"{TITLE}: some minutes the first time, seconds after that."
@@ -185,15 +185,16 @@ def clean():
         place = kept.keep(NOTEBOOKS, kept.of_readers(NOTEBOOKS))
     except OSError as error:
         raise SystemExit(f"clean needs to move what you wrote first, got: {error}") from None
-    spared = [path for path in (NOTEBOOKS.with_name(kept.PLACE), SEED) if path.exists()]
+    if place:
+        print(f"What you wrote into the notebooks' folder is in {place.relative_to(ROOT)} now.")
+    wanted = (NOTEBOOKS.with_name(kept.PLACE), ROOT / SEED_FILE)
+    spared = [path for path in wanted if path.exists()]
     for path in (path for name in LEFT for path in ROOT.glob(name)):
         drop(path, spared)
     with suppress(OSError):  # what was kept is in it, or it is not there
         (ROOT / "_build").rmdir()
-    if place:
-        print(f"What you wrote into the notebooks' folder is in {place.relative_to(ROOT)} now.")
-    if SEED in spared:
-        print(f"{SEED.relative_to(ROOT)} is kept: homework that was handed out needs its number.")
+    if ROOT / SEED_FILE in spared:
+        print(f"{SEED_FILE} is kept: homework that was handed out needs its number.")
 
 
 def drop(path, spared):
