@@ -82,12 +82,30 @@ def test_a_folder_of_unknown_origin_is_a_readers(tmp_path):
 
 
 @pytest.mark.parametrize("stamp", ['{\n "reader/a', "", "[1]", "\0\0"])
-def test_with_a_stamp_that_was_cut_short_all_is_a_readers(target, stamp):
+def test_with_a_stamp_that_was_cut_short_nothing_is_lost(target, stamp):
     (target / "reader/a.ipynb").write_text("my answer")
     target.with_suffix(".json").write_text(stamp)
     place = kept.write(ONE, target)
-    assert texts(place) == ONE | {"reader/a.ipynb": "my answer"}
+    assert texts(place) == {"reader/a.ipynb": "my answer"}  # b is what is written there anyhow
     assert texts(target) == ONE and kept.write(ONE, target) is None
+
+
+def test_after_a_stop_half_way_only_what_a_reader_wrote_is_put_elsewhere(target, monkeypatch):
+    def stopped(source, goal):
+        if goal.suffix == ".json":
+            raise KeyboardInterrupt
+        replace(source, goal)
+
+    replace = os.replace
+    (target / "reader/a.ipynb").write_text("my answer")
+    later = dict.fromkeys(ONE, "new")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            kept.write(later, target)
+    assert kept.write(later, target) is None
+    assert texts(target) == later
+    assert [*texts(target.parent / kept.PLACE).values()] == ["my answer"]
 
 
 def test_a_stamp_of_an_older_tool_tells_what_is_ours(target):

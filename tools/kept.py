@@ -34,7 +34,8 @@ def write(texts, target, matter=str):
             (fresh := Path(folder, path)).parent.mkdir(parents=True, exist_ok=True)
             fresh.write_text(text, encoding="utf-8")
         own = {path for path in before | now if _is_own(target / path, before.get(path, _NONE)[0])}
-        going = {path for path in own if before.get(path, _NONE)[1] != now.get(path, _NONE)[1]}
+        stale = {path for path in own if before.get(path, _NONE)[1] != now.get(path, _NONE)[1]}
+        going = {path for path in stale if _is_own(target / path, now.get(path, _NONE)[0])}
         kept = keep(target, going | _in_the_way(target, now))
         for path in before.keys() - now.keys() - own:
             if (target / path).is_file():
