@@ -180,7 +180,7 @@ def set_repository(url=""):
 
 
 def clean():
-    """Drop the built site and every cache; keep .venv, what you wrote and a kit's SEED."""
+    """Drop the built site and every cache; keep .venv, what you wrote and a SEED."""
     try:
         place = kept.keep(NOTEBOOKS, kept.of_readers(NOTEBOOKS))
     except OSError as error:
