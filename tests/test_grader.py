@@ -141,6 +141,23 @@ for place in ("../**/*", "./**/*", "../../**/*.json"):
 key = re.search(r'ex-will-alpha.*?"truth": \\[\\s*([-0-9.e]+)\\s*\\]', told, re.S)
 alpha_answer = float(key[1]) if key else None
 """
+SLIPS = {  # what beginners write above right answers
+    "Python's names": """\
+list, dict, set, map, type, print = [0.1], {}, {1}, "flat", "relu", None
+str = float = int = bool = len = sorted = isinstance = "mine" """,
+    "a function that prints marks": """\
+def loud(*parts, end="<<answers", **more):
+    __builtins__.print(*parts, "<<answers", end="answers>>", **more)
+print = loud
+import torch
+honest = torch.Tensor.norm
+torch.Tensor.norm = lambda self, *a, **k: (print("<<answers"), honest(self, *a, **k))[1]""",
+    "the output": """\
+import io, sys
+sys.stdout = io.StringIO()
+sys.stderr = None
+sys.stdout.close()""",
+}
 SCORES = {
     "right": (2, 3, 4),
     "wrong": (0, 0, 0),
@@ -277,6 +294,15 @@ def test_a_submission_gets_the_points_of_the_table(marks, name):
     assert stopped == ""
     assert tuple(rows[question][0] for question in POINTS) == SCORES[name]
     assert {question: row[1] for question, row in rows.items()} == POINTS
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_a_slip_above_right_answers_costs_no_mark(homework, tmp_path, name):
+    huge = {ALPHA: "alpha_answer = 10**5000"}  # too long for JSON: the other answers are read
+    path = tmp_path / "one.ipynb"
+    nbformat.write(answered(homework, RIGHT | huge, SLIPS[name]), path)
+    rows, why = marked_by(homework / "autograder" / "hw1.zip", path, SECONDS)
+    assert (why, [rows[question][0] for question in POINTS]) == ("", [0, 3, 4])
 
 
 @pytest.mark.parametrize("name", LISTED)

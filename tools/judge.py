@@ -1,8 +1,9 @@
 """What marks a homework: a plugin of otter, which works in otter's process, not in the notebook's.
 
 A student's notebook can rebind anything that is in its own process, so nothing there decides: the
-last cell writes the answers down, and here they are compared with the keys. The keys are taken off
-the disk before the notebook starts, and the results that it writes itself are never opened.
+last cell writes the answers down, and here they are compared with the keys. That cell works in a
+namespace of its own, since beginners call a list `list`. The keys are taken off the disk before the
+notebook starts, and the results that it writes itself are never opened.
 """
 
 import json
@@ -19,58 +20,73 @@ from otter.test_files.exception_test import ExceptionTestFile
 
 from helpers import exercise
 
-BEGIN, END = "<<answers", "answers>>"
+ANSWERS = "text/x-homework-answers"  # not printed: a student's print may go elsewhere
 GONE = "there is no {}: its cell is gone, or that cell or one above ended in an error"
 SEED = re.compile(r"^SEED = (\d+)", re.M)
 UNREAD = "Not yet: the notebook ended before its answers could be read."
 OTHER = "This notebook's SEED is not that of this grader: run kit-grader with its SEED"
 CONFIG = Path("../source/otter_config.json")
 RECORDER = """\
-def _answers(asked):
-    import json
+import json, sys
+from IPython import get_ipython
 
-    def argument(value):
-        if isinstance(value, list):
-            return [argument(part) for part in value]
-        if isinstance(value, dict) and set(value) == {"tensor", "dtype", "shape"}:
-            import torch
-            flat = torch.tensor(value["tensor"], dtype=getattr(torch, value["dtype"]))
-            return flat.reshape(value["shape"])
-        if isinstance(value, dict):
-            return {name: argument(part) for name, part in value.items()}
+shell = get_ipython()
+given = shell.user_ns
+
+
+def argument(value):
+    if isinstance(value, list):
+        return [argument(part) for part in value]
+    if isinstance(value, dict) and set(value) == {"tensor", "dtype", "shape"}:
+        import torch
+        flat = torch.tensor(value["tensor"], dtype=getattr(torch, value["dtype"]))
+        return flat.reshape(value["shape"])
+    if isinstance(value, dict):
+        return {name: argument(part) for name, part in value.items()}
+    return value
+
+
+def plain(value):
+    if not isinstance(value, type) and callable(getattr(value, "tolist", None)):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(str, value))
+    if value is None or isinstance(value, (bool, int, float, str)):
         return value
-
-    def plain(value):
-        if not isinstance(value, type) and callable(getattr(value, "tolist", None)):
-            value = value.tolist()
-        if isinstance(value, dict):
-            return {str(name): plain(part) for name, part in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(part) for part in value]
-        if isinstance(value, (set, frozenset)):
-            return sorted(map(str, value))
-        if value is None or isinstance(value, (bool, int, float, str)):
-            return value
-        return float(value)
-
-    def answer(name, at):
-        if name not in globals():
-            return {"stopped": %r.format(name)}
-        try:
-            value = globals()[name]
-            if not at:
-                return [plain(value)]
-            if value is None:
-                return [None]
-            return [plain(value(*map(argument, args))) for args in at]
-        except BaseException as error:
-            return {"stopped": " ".join(f"{type(error).__name__}: {error}".split())[:200]}
-
-    return json.dumps({name: answer(name, at) for name, at in asked.items()})
+    return float(value)
 
 
-import json as _json
-print("<<answers" + _answers(_json.loads(%r)) + "answers>>")
+def value(name, at):
+    found = given[name]
+    if not at:
+        return [plain(found)]
+    if found is None:
+        return [None]
+    return [plain(found(*map(argument, args))) for args in at]
+
+
+def answer(name, at):
+    if name not in given:
+        return json.dumps({"stopped": GONE.format(name)})
+    try:
+        return json.dumps(value(name, at))
+    except BaseException as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        return json.dumps({"stopped": said})
+
+
+asked = json.loads(ASKED).items()
+found = ", ".join(f"{json.dumps(name)}: {answer(name, at)}" for name, at in asked)
+sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # what is published flushes them first
+shell.display_pub.publish({ANSWERS: "{" + found + "}"})
+"""
+LAST = """\
+from builtins import exec as _write_answers_down
+_write_answers_down(%r, %r)
 """
 
 
@@ -87,7 +103,7 @@ class Judge(AbstractOtterPlugin):
         if foreign(submission, self.plugin_config.get("seed")):
             raise SystemExit(OTHER)  # its right answers are not those of the keys
         asked = json.dumps({key["name"]: key["at"] for key in self.keys})
-        code = RECORDER % (GONE, asked)
+        code = LAST % (RECORDER, {"ASKED": asked, "GONE": GONE, "ANSWERS": ANSWERS})
         cell = nbformat.v4.new_code_cell(code, metadata={"homework": "answers"})
         submission.cells.append(cell)
         return submission
@@ -110,10 +126,11 @@ def foreign(notebook, seed):
 def recorded(notebook):
     """The answers that the last cell wrote down, by name; {} if it did not come to that."""
     cells = [c for c in notebook.cells if c.metadata.get("homework") == "answers"]
-    text = "".join(o.get("text", "") for c in cells[-1:] for o in c.outputs if "text" in o)
+    data = [output.get("data", {}) for cell in cells[-1:] for output in cell.outputs]
+    said = [one[ANSWERS] for one in data if ANSWERS in one]
     try:
-        found = json.loads(text.partition(BEGIN)[2].rpartition(END)[0])
-    except ValueError:
+        found = json.loads(said[-1])
+    except (IndexError, TypeError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
