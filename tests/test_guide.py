@@ -17,7 +17,7 @@ import yaml
 from test_for_site import settings
 from test_teach import guide_and_course
 
-from tools import ROOT, bank, commands, course, grade, guide, whole_book
+from tools import ROOT, bank, commands, course, gradebook, guide, whole_book
 from tools.slide_parts import chapter_of
 
 SOURCE = (ROOT / f"{guide.GUIDE}.md").read_text("utf-8")
@@ -159,7 +159,7 @@ def test_the_guide_says_how_marks_come_into_a_gradebook():
     marking = SOURCE.partition("**Marking.**")[2].partition("\n\n")[0]
     for words in ("Canvas", "Moodle", "no column for an id", "work on paper", "join it with"):
         assert words in marking.partition("<!-- instructor -->")[0], words
-    assert [*grade._table({})] == [
+    assert [*gradebook.table({})] == [
         ["notebook", "points", "of", "no mark because"]
     ]  # no id, no paper
 

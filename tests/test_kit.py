@@ -5,11 +5,14 @@ sources; the reader's edition, which the instructor's must contain cell for cell
 """
 
 import codecs
+import csv
 import json
+import os
 import re
 import site
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
@@ -306,22 +309,92 @@ def test_marks_come_as_a_table_and_a_word_for_each(tmp_path, monkeypatch, capsys
     rows = (tmp_path / "in" / "marks.csv").read_text("utf-8-sig").splitlines()
     assert rows == [
         "notebook,points,of,ex_a,ex_b,no mark because",
-        "ann/hw1,2,5,2,0,",
-        "bo/HW1,,,,,It.",
+        "ann/hw1.ipynb,2,5,2,0,",
+        "bo/HW1.IPYNB,,,,,It.",
         "bo/hw1.py,,,,,It is no notebook: hand in the .ipynb file.",
     ]
-    assert (tmp_path / "in" / "bo" / "HW1.feedback.md").read_text("utf-8") == (
-        "# bo/HW1: no mark yet\n\nIt.\n"
+    assert (tmp_path / "in" / "bo" / "HW1.IPYNB.feedback.md").read_text("utf-8") == (
+        "# bo/HW1.IPYNB: no mark yet\n\nIt.\n"
     )
-    assert (tmp_path / "in" / "ann" / "hw1.feedback.md").read_text("utf-8") == (
-        "# ann/hw1: 2 of 5 points\n\nex_a: 2 of 2. Right.\n\nex_b: 0 of 3. Not yet: x.\n"
+    assert (tmp_path / "in" / "ann" / "hw1.ipynb.feedback.md").read_text("utf-8") == (
+        "# ann/hw1.ipynb: 2 of 5 points\n\nex_a: 2 of 2. Right.\n\nex_b: 0 of 3. Not yet: x.\n"
     )
     *marked, last = said.splitlines()
-    assert " ".join(marked).split() == ["ann/hw1", "2", "bo/HW1", "-", "It."]
-    assert last == "No mark for 2 of 3, marks.csv says why: bo/HW1, bo/hw1.py."
+    assert " ".join(marked).split() == ["ann/hw1.ipynb", "2", "bo/HW1.IPYNB", "-", "It."]
+    assert last == "No mark for 2 of 3, marks.csv says why: bo/HW1.IPYNB, bo/hw1.py."
 
 
-@pytest.mark.parametrize("text", ['{"cells": [', "", "[]", "7"])
+def table(folder, monkeypatch, say=lambda *_: ({"ex_a": (2, 2, "Right.")}, "")):
+    """The rows of marks.csv for a folder in which every notebook gets what `say` says."""
+    monkeypatch.setattr(grade, "_autograder", lambda _: None)
+    monkeypatch.setattr(grade, "grade", say)
+    grade.main("hw1", folder)
+    with open(folder / "marks.csv", newline="", encoding="utf-8-sig") as file:
+        return [row[:2] for row in csv.reader(file)][1:]
+
+
+def test_every_file_that_was_handed_in_has_a_row_of_its_own(tmp_path, monkeypatch):
+    names = [".d.ipynb", "=1+1.ipynb", "@SUM(A1)", "a", "a.IPYNB", "a.ipynb", "below/marks.csv"]
+    names += ["benchmarks.csv", "my.feedback.md", ".DS_Store", ".ipynb_checkpoints/a.ipynb"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for _ in range(2):
+        rows = table(tmp_path, monkeypatch)
+    assert sorted(rows) == sorted(
+        [[name, "2"] for name in (".d.ipynb", "'=1+1.ipynb", "a.IPYNB", "a.ipynb")]
+        + [[name, ""] for name in ("'@SUM(A1)", "a", "below/marks.csv")]
+        + [[name, ""] for name in ("benchmarks.csv", "my.feedback.md")]
+    )
+
+
+def test_no_submission_ends_the_marking_of_a_class(tmp_path, monkeypatch, capsys):
+    def say(path, *_):
+        before = (tmp_path / "marks.csv").read_text("utf-8-sig")
+        if path.name == "b.ipynb":
+            assert "a.ipynb,2" in before
+            raise MemoryError("no room")
+        if path.name == "c.ipynb":
+            return {"ex_a": (0, 2, "Not yet: \ud800.")}, "of \udcff"
+        return {"ex_a": (2, 2, "Right.")}, ""
+
+    for name in ("a.ipynb", "b.ipynb", "c.ipynb", "d.ipynb"):
+        (tmp_path / name).touch()
+    (tmp_path / "a.ipynb.feedback.md").mkdir()
+    assert [points for _, points in table(tmp_path, monkeypatch, say)] == ["2", "", "0", "2"]
+    said = capsys.readouterr().out
+    assert "a.ipynb.feedback.md could not be written: " in said
+    assert "It could not be run: MemoryError: no room" in said
+    told = (tmp_path / "c.ipynb.feedback.md").read_text("utf-8")
+    assert told.endswith("Not yet: \\ud800.\n\nof \\udcff\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file's name is Unicode")
+def test_a_name_that_is_no_unicode_is_written_with_backslashes(tmp_path, monkeypatch):
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xfcller.ipynb")).touch()
+    assert table(tmp_path, monkeypatch) == [[r"M\udcfcller.ipynb", "2"]]
+
+
+def test_a_table_that_cannot_be_written_is_told_before_anything_is_marked(tmp_path, monkeypatch):
+    (tmp_path / "a.ipynb").touch()
+    (tmp_path / "marks.csv").mkdir()
+    with pytest.raises(SystemExit, match=r"^grade needs to write marks\.csv in .*: .*\.$"):
+        table(tmp_path, monkeypatch, lambda *_: pytest.fail("it was marked"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a link needs a right of its own there")
+def test_what_is_written_replaces_a_link_and_does_not_follow_it(tmp_path, monkeypatch):
+    (mine := tmp_path / "mine").write_text("a teacher's")
+    (folder := tmp_path / "in").mkdir()
+    (folder / "a.ipynb").touch()
+    for name in ("a.ipynb.feedback.md", "marks.csv", ".grade.part"):
+        (folder / name).symlink_to(mine)
+    assert table(folder, monkeypatch) == [["a.ipynb", "2"]]
+    assert mine.read_text() == "a teacher's"
+    assert (folder / "a.ipynb.feedback.md").read_text("utf-8").startswith("# a.ipynb: 2 of 2")
+
+
+@pytest.mark.parametrize("text", ['{"cells": [', "", "[]", "7", "[" * 200_000])
 def test_a_file_that_is_cut_short_is_said_to_be(text, tmp_path):
     (tmp_path / "a.ipynb").write_text(text)
     assert grade.grade(tmp_path / "a.ipynb", "") == ({}, "It is not a notebook, or is cut short.")

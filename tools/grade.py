@@ -1,12 +1,13 @@
 """Marks a folder of submissions with `otter run`: `make grade HW=hw1 IN=folder`.
 
-A row of marks.csv and a file of feedback for each notebook, in the folders below as well. It is run
-by the Python of the kit. One submission is one process; the autograder reaches it through a pipe,
+A row of marks.csv and a file of feedback for each notebook, in the folders below as well; the rows
+are written as they are known, and no submission ends the marking. It is run by the Python of the
+kit. One submission is one process; the autograder reaches it through a pipe,
 so that no path leads to it. Its limit (SECONDS=) counts what its processors do, not the clock: on a
 busy machine right work takes long. What is stopped gets no mark, and a person looks at it.
 """
 
-import csv
+import contextlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools import ROOT, limited, submission
+from tools import ROOT, gradebook, limited, submission
 from tools.places import Fault
 
 SECONDS = 120  # of computing
@@ -25,7 +26,6 @@ from otter.run import main
 autograder = io.BytesIO(sys.stdin.buffer.read())
 main(sys.argv[1], autograder=autograder, output_dir=sys.argv[2], no_logo=True)
 """
-OWN = ("marks.csv", ".feedback.md")  # what is written here
 BROKEN = "It could not be run: {why}."
 NONE = "It is no notebook: hand in the .ipynb file."
 
@@ -85,20 +85,30 @@ def main(name, folder, seconds=str(SECONDS)):
     autograder = _autograder(name)
     if not re.fullmatch(r"0*[1-9]\d*", seconds):
         raise SystemExit(f"grade needs SECONDS= a whole number above zero, got {seconds!r}.")
-    handed_in, others = _sorted(Path(folder)) if folder else ([], [])
+    handed_in, others = gradebook.handed_in(Path(folder)) if folder else ([], [])
     if not handed_in:
         raise SystemExit(f"grade needs IN= a folder with notebooks, got {folder!r}.")
-    rows = {}
+    rows, left = {}, {gradebook.title_of(path, folder): ({}, NONE) for path in others}
+    gradebook.save(folder, left)
     for notebook in handed_in:
-        title = notebook.relative_to(folder).with_suffix("").as_posix()
-        found, why = rows[title] = grade(notebook, autograder, int(seconds))
-        told = _feedback(title, found, why)
-        notebook.with_suffix(".feedback.md").write_text(told, encoding="utf-8")
-        print(f"{title:40} {_sum(found, 0) if found else '-':>5} {why}", flush=True)
-    rows |= {path.relative_to(folder).as_posix(): ({}, NONE) for path in others}
-    with open(Path(folder) / "marks.csv", "w", newline="", encoding="utf-8-sig") as file:
-        csv.writer(file).writerows(_table(rows))
-    _tell(rows)
+        title = gradebook.title_of(notebook, folder)
+        found, why = rows[title] = _tried(notebook, autograder, int(seconds))
+        print(f"{title:40} {gradebook.total(found, 0) if found else '-':>5} {why}", flush=True)
+        gradebook.hand_back(notebook, title, found, why)
+        with contextlib.suppress(SystemExit):  # a table that is open elsewhere is written later
+            gradebook.save(folder, rows | left)
+    gradebook.save(folder, rows | left)
+    _tell(rows | left)
+
+
+def _tried(notebook, autograder, seconds):
+    """What `grade` says, in letters that can be written; what nobody foresaw is this row's own."""
+    try:
+        found, why = grade(notebook, autograder, seconds)
+    except Exception as error:
+        found, why = {}, BROKEN.format(why=f"{type(error).__name__}: {error}"[:200].rstrip("."))
+    each = {q: (points, most, gradebook.plain(said)) for q, (points, most, said) in found.items()}
+    return each, gradebook.plain(why)
 
 
 def _tell(rows):
@@ -120,38 +130,7 @@ def _place(name):
     return (len(name), name)  # hw2 before hw10
 
 
-def _sorted(folder):
-    """(the notebooks in a folder and below it, the other files), but what stands in OWN."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    seen = [path for path in files if not path.name.endswith(OWN) and not _hidden(path, folder)]
-    notebooks = [path for path in seen if path.suffix.lower() == ".ipynb"]
-    return notebooks, [path for path in seen if path not in notebooks]
-
-
-def _hidden(path, folder):
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
-
-
-def _sum(found, at):
-    """The points of all questions (at 0), or how many there are to get (at 1)."""
-    return sum(row[at] for row in found.values())
-
-
-def _feedback(title, found, why):
-    points = f"{_sum(found, 0)} of {_sum(found, 1)} points" if found else "no mark yet"
-    words = [f"{q}: {points} of {most}. {said}" for q, (points, most, said) in found.items()]
-    return "\n\n".join([f"# {title}: {points}", *words, *filter(None, [why])]) + "\n"
-
-
-def _table(rows):
-    """The rows of marks.csv: a column for each question, and no points where there is no mark."""
-    asked = list(dict.fromkeys(q for found, _ in rows.values() for q in found))
-    yield ["notebook", "points", "of", *asked, "no mark because"]
-    for title, (found, why) in rows.items():
-        each = [found[q][0] if q in found else "" for q in asked]
-        yield [title, *((_sum(found, 0), _sum(found, 1)) if found else ("", "")), *each, why]
-
-
 if __name__ == "__main__":
     chosen = os.environ
+    sys.stdout.reconfigure(errors="backslashreplace")
     main(chosen.get("HW", ""), chosen.get("IN", ""), chosen.get("SECONDS") or str(SECONDS))

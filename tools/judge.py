@@ -1,9 +1,9 @@
 """What marks a homework: a plugin of otter, which works in otter's process, not in the notebook's.
 
 A student's notebook can rebind anything that is in its own process, so nothing there decides: the
-last cell writes the answers down, and here they are compared with the keys. That cell works in a
-namespace of its own, since beginners call a list `list`. The keys are taken off the disk before the
-notebook starts, and the results that it writes itself are never opened.
+last cell writes the answers down, and here they are compared with the keys. That cell works
+with names of its own, since beginners call a list `list`. The keys are taken out of its folder
+before the notebook starts, and the results that it writes itself are never opened.
 """
 
 import json

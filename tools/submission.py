@@ -41,7 +41,7 @@ def marked(raw, name):
         held = notebook.setdefault("metadata", {})
         own = held.setdefault("otter", {})
         other = own.get("assignment_name") or _begun(code) or name
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Fault(CUT) from None
     if other != name:
         raise Fault(OTHER.format(other=other, name=name))
