@@ -141,6 +141,27 @@ for place in ("../**/*", "./**/*", "../../**/*.json"):
 key = re.search(r'ex-will-alpha.*?"truth": \\[\\s*([-0-9.e]+)\\s*\\]', told, re.S)
 alpha_answer = float(key[1]) if key else None
 """
+LATER = """\
+import json, os, sys, time
+place = sys.argv[1] + "/results.json"
+while True:
+    try:
+        found = json.load(open(place))
+    except Exception:
+        continue
+    for row in found["tests"]:
+        if row.get("score") == 0:
+            row["score"] = row["max_score"]
+            json.dump(found, open(place + ".new", "w"))
+            os.replace(place + ".new", place)
+"""
+LEFT = f"""\
+import os, subprocess, sys
+words = open(f"/proc/{{os.getppid()}}/cmdline").read().split(chr(0))
+(folder,) = [word for word in words if os.path.isdir(word)]
+nowhere = dict(stdin=-3, stdout=-3, stderr=-3)
+subprocess.Popen([sys.executable, "-c", {LATER!r}, folder], start_new_session=True, **nowhere)
+"""
 SLIPS = {  # what beginners write above right answers
     "Python's names": """\
 list, dict, set, map, type, print = [0.1], {}, {1}, "flat", "relu", None
@@ -170,6 +191,7 @@ SCORES = {
     "rebinds": (0, 0, 0),
     "forges": (0, 0, 0),
     "spies": (0, 0, 0),
+    "leaves a process that forges": (0, 0, 0),
     "ends the kernel": None,
     "endless loop": None,
     "of another class": None,
@@ -246,6 +268,7 @@ def submissions(homework):
         "rebinds": answered(homework, WRONG, REBIND),
         "forges": answered(homework, WRONG | {ALPHA: "", OTHER: ""}, FORGE),
         "spies": answered(homework, WRONG | {ALPHA: ""}, SPY),
+        "leaves a process that forges": answered(homework, WRONG, LEFT),
         "ends the kernel": answered(homework, RIGHT, "import os; os._exit(0)"),
         "endless loop": answered(homework, RIGHT, "while True:\n    pass"),
         "of another class": of_another_class(homework),

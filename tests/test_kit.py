@@ -10,6 +10,7 @@ import json
 import os
 import re
 import site
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -424,6 +425,13 @@ def test_a_notebook_that_was_rebuilt_is_taken_for_the_homework_that_is_marked():
             submission.marked(other, "hw1")
 
 
+def test_a_notebook_that_a_script_wrote_without_what_the_format_asks_is_made_whole():
+    cells = [{"cell_type": "code", "source": "a = 1"}, {"cell_type": "markdown", "source": "b"}]
+    made = submission.marked(json.dumps({"cells": cells}).encode(), "hw1")
+    assert [cell["metadata"] for cell in made["cells"]] == [{}, {}]
+    assert nbformat.reads(json.dumps(made), as_version=4).cells[0].source == "a = 1"
+
+
 DONE = "None  # nothing is installed here"
 
 
@@ -487,6 +495,32 @@ def test_a_loop_without_end_is_stopped_with_what_it_began(tmp_path, monkeypatch)
     assert grade._run("a", b"", tmp_path, 2) == (None, said)
     child = int((tmp_path / "pid").read_text())
     assert gone(child)
+
+
+ORPHAN = """\
+import subprocess, sys
+code = "import os, time; open({!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+begin = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1]])"
+subprocess.run([sys.executable, "-c", begin, code], start_new_session=True)
+import pathlib, time
+while not pathlib.Path({!r}).exists() or not pathlib.Path({!r}).read_text():
+    time.sleep(0.1)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems give an orphan to no one")
+def test_what_a_submission_leaves_behind_ends_with_it_and_nothing_else_does(tmp_path, monkeypatch):
+    mine = subprocess.Popen([sys.executable, "-c", SLEEP.format(60)])
+    path = str(tmp_path / "pid")
+    monkeypatch.setattr(grade, "RUN", ORPHAN.format(path, path, path))
+    try:
+        assert grade._run("a", b"", tmp_path, 20) == (0, "")
+        orphan = int((tmp_path / "pid").read_text())
+        assert not psutil.pid_exists(orphan)
+        assert mine.poll() is None
+    finally:
+        mine.kill()
+        mine.wait()
 
 
 @pytest.mark.parametrize("name, folder, sentence", [

@@ -2,9 +2,11 @@
 
 A row of marks.csv and a file of feedback for each notebook, in the folders below as well; the rows
 are written as they are known, and no submission ends the marking. It is run by the Python of the
-kit. One submission is one process; the autograder reaches it through a pipe,
-so that no path leads to it. Its limit (SECONDS=) counts what its processors do, not the clock: on a
-busy machine right work takes long. What is stopped gets no mark, and a person looks at it.
+kit. One submission is one process. The autograder reaches it through a pipe, so that its folder has
+no key; but it runs as you, and may look for the kit (PYTHONPATH leads there), where the keys are:
+whoever marks strangers' code uses a container. Its limit (SECONDS=) counts what its processors do,
+not the clock: on a busy machine right work takes long. What is stopped gets no mark, and a person
+looks at it.
 """
 
 import contextlib
@@ -61,6 +63,7 @@ def _row(row):
 def _run(notebook, autograder, folder, seconds):
     """(exit status, what it said) of otter on one notebook; (None, why) if it was stopped."""
     more = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **submission.NOWHERE}
+    own = limited.adopt()
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             [sys.executable, "-c", RUN, notebook, folder],
@@ -74,7 +77,7 @@ def _run(notebook, autograder, folder, seconds):
         try:
             late = limited.late(process, autograder, seconds)
         finally:
-            limited.end(process)
+            limited.end(process, own)
         said.seek(0)
         words = said.read().decode(errors="replace")
         return (None, late) if late else (process.returncode, words)

@@ -41,8 +41,9 @@ In the copy that is marked, `pip install` and its like do nothing.
 
 The data of this class and the hidden arguments come from SEED={seed}: the same SEED makes the same.
 A notebook runs in a process of its own and its answers are compared in another, so nothing that it
-rebinds counts. But it runs as you, on your machine, where it may read your files: mark what
-strangers hand in on a machine, or in a container, that holds nothing else.
+rebinds counts. But it runs as you, on your machine, where it may find and read your files, and the
+keys in `{name}/autograder` are among them: mark what strangers hand in on a machine, or in a
+container, that holds nothing else.
 """
 
 

@@ -1,18 +1,51 @@
 """A process with a limit on what its processors do for it, and with its children.
 
 The clock is no measure of it: on a busy machine right work takes long.
+
+What a submission leaves behind is ended with it. On Linux that holds for all that it began, also
+where the child's parent has ended: such an orphan comes to the process that called `adopt`. On
+other systems an orphan stays, and on Linux what another program begins for it, or what
+begins new processes faster than they are ended. It runs as the user, so it may also end or
+rewrite what is the user's: only a container holds that.
 """
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import psutil
 
 WAITS = 5  # what computes nothing may take so many times its seconds
 LATE = "It did not end within {spent}: mark it by hand."
+
+
+ADOPTS = 36  # PR_SET_CHILD_SUBREAPER of Linux
+TRIES = 100  # each ends what the one before has left
+
+
+def adopt():
+    """Let the orphans of what this process begins come to it; the children that it has now."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(ADOPTS, 1, 0, 0, 0)
+    return set(psutil.Process().children())
+
+
+def clear(own):
+    """End all children of this process but its `own`, and what they began."""
+    for _ in range(TRIES):
+        left = set(psutil.Process().children()) - own
+        if not left:
+            return
+        for one in left:
+            with contextlib.suppress(psutil.Error):
+                for each in [one, *one.children(recursive=True)]:
+                    each.kill()
+        psutil.wait_procs(left, timeout=1)
 
 
 def late(process, given, seconds):
@@ -49,8 +82,8 @@ def _spent(process):
     return found
 
 
-def end(process):
-    """End a process with all that it began."""
+def end(process, own):
+    """End a process with all that it began; `own` is what `adopt` said before that."""
     for one in _tree(process) if process.poll() is None else ():
         with contextlib.suppress(psutil.Error):
             one.kill()
@@ -58,3 +91,4 @@ def end(process):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    clear(own)

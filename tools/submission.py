@@ -38,6 +38,8 @@ def marked(raw, name):
         code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
         for cell in code:
             cell["source"] = without_installs("".join(cell["source"]))
+        for cell in notebook["cells"]:
+            cell.setdefault("metadata", {})
         held = notebook.setdefault("metadata", {})
         own = held.setdefault("otter", {})
         other = own.get("assignment_name") or _begun(code) or name
@@ -47,6 +49,8 @@ def marked(raw, name):
         raise Fault(OTHER.format(other=other, name=name))
     own["assignment_name"] = name
     held["kernelspec"] = KERNEL
+    notebook.setdefault("nbformat", 4)
+    notebook.setdefault("nbformat_minor", 4)
     return notebook
 
 
