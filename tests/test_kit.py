@@ -537,6 +537,15 @@ def test_grading_asks_for_a_homework_and_a_folder(name, folder, sentence, tmp_pa
     assert stopped.value.code == sentence
 
 
+def test_a_folder_to_grade_is_that_of_the_shell_and_not_of_the_book(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IN", "")
+    monkeypatch.setattr(commands, "prepare", lambda: None)
+    monkeypatch.setattr(commands.environment, "call", lambda *_, **more: more)
+    assert commands.main(["grade", "IN=handed/in"]) == {"IN": str(tmp_path / "handed" / "in")}
+    assert commands.main(["grade", "IN="]) == 0
+
+
 @pytest.mark.parametrize("seconds", ("0", "-3", "soon", "1.5"))
 def test_grading_asks_for_a_limit_that_is_one(seconds, monkeypatch):
     monkeypatch.setattr(grade, "_autograder", lambda _: None)

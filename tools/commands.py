@@ -164,7 +164,9 @@ def only(part, words):
 def grade():
     """Mark the notebooks of a folder (HW=hw1 IN=folder SECONDS=120)."""
     prepare()
-    return environment.call("-m", "tools.kit_environment", "tools.grade")
+    folder = os.environ.get("IN")  # as the shell's own folder sees it
+    more = {"IN": os.path.abspath(folder)} if folder else {}
+    return environment.call("-m", "tools.kit_environment", "tools.grade", **more)
 
 
 def bench():
