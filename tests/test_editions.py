@@ -251,7 +251,7 @@ def test_a_notebook_saved_with_widgets_is_refused():
     found[5].outputs = [
         new_output("display_data", {"application/vnd.jupyter.widget-view+json": {}})
     ]
-    with pytest.raises(Fault, match=f"{NAME}.ipynb cell 6 has outputs: clear them"):
+    with pytest.raises(Fault, match=f"{NAME}.ipynb cell 6 has outputs: `make lint` clears them"):
         made("reader", found)
 
 

@@ -98,7 +98,7 @@ def trace(
     Raises:
         ValueError: fewer than two samples, non-finite θ.
     """
-    if samples is not None and not (samples >= 2 and samples == int(samples)):
+    if samples is not None and not (samples >= 2 and samples % 1 == 0):
         raise ValueError(f"trace needs a number of samples >= 2, got {samples}: one has no spread.")
     if samples is None:
         return Estimate(float(diagonal(loss, params).sum()), 0.0)

@@ -55,7 +55,7 @@ def local_entropy(
     Raises:
         ValueError: γ <= 0, fewer than two samples, non-finite θ, a loss that is NaN nearby.
     """
-    if samples < 2:
+    if not (samples >= 2 and samples % 1 == 0):
         raise ValueError(f"local_entropy needs samples >= 2, got {samples}: one has no spread.")
     values, W, mean, base = _second_order(loss, params, gamma)
     scale = (values.abs() + gamma).rsqrt()  # (n,) deviations along the eigenvectors W

@@ -81,8 +81,8 @@ def check_fine(v: Tensor) -> None:
     """Raise a ValueError unless `v` has more digits than a float of 16 bits."""
     if torch.finfo(v.dtype).eps > 1e-4:
         raise ValueError(
-            f"eigenvalues need float32 or float64, got {v.dtype}: what sticks out of a few "
-            "vectors would be taken for rounding; make parameters and data float32 first."
+            f"curvature and sharpness need float32 or float64, got {v.dtype}: in 16 bits a loss "
+            "moves in steps of 1/256; make parameters and data float32 first."
         )
 
 
