@@ -275,7 +275,7 @@ def test_the_window_has_one_number_for_each_direction():
 def test_rays_have_a_length_and_a_spread(knob):
     loss, params = bowl([1.0, 1.0])
     with pytest.raises(
-        ValueError, match="visible_volume needs (a finite radius > 0|samples >= 2), got"
+        ValueError, match="visible_volume needs (a finite radius > 0|whole samples >= 2), got"
     ):
         visible_volume(loss, params, 0.1, **knob)
 
