@@ -110,7 +110,8 @@ def predictions(f: Net, params: Params, X: Tensor) -> Tensor:
     if outputs.ndim != 2 or outputs.shape[1] < 2:
         raise ValueError(
             "predictions needs a row of two numbers or more for each example, got outputs of shape "
-            f"{tuple(outputs.shape)}: the class is the place of the largest."
+            f"{tuple(outputs.shape)}: the class is the place of the largest; of sequences, let f "
+            "return one row for each step."
         )
     return outputs.argmax(dim=1)
 
@@ -118,15 +119,10 @@ def predictions(f: Net, params: Params, X: Tensor) -> Tensor:
 def accuracy(f: Net, params: Params, X: Tensor, y: Tensor) -> float:
     """Return the fraction of the N examples whose predicted class is y, between 0 and 1.
 
-    Where y is (N, T), outputs are (N, T, C): the classes stand in the last axis.
-
     Raises:
         ValueError: as `predictions`, and y that is not one class number for each of them.
     """
-    outputs = without_graph(f, params, X)
-    if outputs.ndim > 2 and outputs.shape[:-1] == y.shape:  # (N, T, C): as many rows of classes
-        outputs, y = outputs.flatten(0, -2), y.flatten()
-    found = predictions(lambda *_: outputs, params, X)
+    found = predictions(f, params, X)
     if found.shape != y.shape:
         raise ValueError(
             f"accuracy needs one class number for each prediction, got {tuple(y.shape)} for "
