@@ -174,12 +174,13 @@ def _embedding(func, i, weight, padding_idx=None, max_norm=None, norm_type=2.0, 
     return func(i, weight, None, max_norm, norm_type)
 
 
-def _group_norm(func, input, num_groups, weight=None, bias=None, eps=1e-5, *_, **__) -> Tensor:
+def _group_norm(func, input, num_groups, weight=None, bias=None, *how, **named) -> Tensor:
     """Normalize each group as a layer: torch's own step is wrong for many vectors at once."""
     if input.numel() == num_groups:  # one value in each: torch's own sentence
-        return func(input, num_groups, weight, bias, eps)
+        return func(input, num_groups, weight, bias, *how, **named)
+    small = named.get("eps", how[0] if how else 1e-5)
     u = input.unflatten(1, (num_groups, -1)).flatten(2)
-    u = nn.functional.layer_norm(u, u.shape[-1:], eps=eps).reshape(input.shape)
+    u = nn.functional.layer_norm(u, u.shape[-1:], eps=small).reshape(input.shape)
     y = u * (1 if weight is None else along(weight, 1, u.ndim))
     return (y + (0 if bias is None else along(bias, 1, u.ndim))).to(u.dtype)
 
