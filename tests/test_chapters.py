@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell as code
 from nbformat.v4 import new_markdown_cell as text
 from nbformat.v4 import new_notebook, new_output, new_raw_cell
 
-from tools import ROOT, chapter_rules, contract, fold, pages, repository
+from tools import ROOT, chapter_rules, contract, exercise_index, fold, pages, repository
 
 PAGES = pages.sources()
 
@@ -31,8 +31,7 @@ def test_toc_and_folder_agree():
 
 
 def test_each_chapter_leads_to_the_one_after_it():
-    chapters = [name for name in pages.table_of_contents() if name.startswith(pages.CHAPTERS)]
-    chapters = [path for name in chapters if (path := ROOT / f"{name}.ipynb").exists()]
+    chapters = [one for one in exercise_index.chapters(ROOT) if pages.read(one).is_chapter]
     for path, after in pairwise(chapters):
         way = after.name if after.parent == path.parent else f"../{after.parent.name}/{after.name}"
         leads = re.search(r"^\*\*Next\.\*\* .*", pages.read(path).text(), re.M)[0]

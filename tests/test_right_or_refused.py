@@ -64,8 +64,8 @@ from helpers import (
     weight_norm,
 )
 from helpers._audit import _loaded
-from helpers.maps._trial import _entwined
 from helpers.measures._lanczos import check_fine
+from helpers.nets._called import entwined
 
 NAN = float("nan")
 
@@ -378,8 +378,8 @@ def test_memory_that_overlaps_is_seen_between_any_two():
     module.b = nn.Parameter(memory[4:8])
     module.up = nn.Parameter(memory[16:32].reshape(4, 4))
     module.alone = nn.Parameter(torch.randn(3))
-    assert _entwined(module) == {"a", "b", "up"}
-    assert _entwined(nn.Linear(3, 3)) == set()
+    assert entwined(module) == {"a", "b", "up"}
+    assert entwined(nn.Linear(3, 3)) == set()
 
 
 # ---- losses, loaders and what they are asked ---------------------------------------------------
@@ -604,7 +604,7 @@ def test_without_factors_a_module_is_tried_with_its_own_weights():
 def test_memory_of_many_parameters_is_compared_once_around():
     start = time.process_time()
     module = nn.ParameterList([nn.Parameter(torch.randn(2)) for _ in range(4000)])
-    assert _entwined(module) == set()
+    assert entwined(module) == set()
     assert time.process_time() - start < 1
 
 

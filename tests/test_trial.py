@@ -14,6 +14,7 @@ from torch import nn
 from helpers import find_symmetries
 from helpers.maps import _trial
 from helpers.maps._rules import RULES
+from helpers.nets import _called
 
 
 def two_layers(step):
@@ -97,7 +98,7 @@ def test_parameters_whose_memory_meets_are_named(first, second, met):
     memory, module = torch.ones(8), nn.Module()
     module.a, module.b = nn.Parameter(memory[first]), nn.Parameter(memory[second])
     module.far, module.empty = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(0))
-    assert _trial._entwined(module) == met
+    assert _called.entwined(module) == met
 
 
 def test_a_distance_is_relative_and_endless_where_shapes_or_holes_differ():

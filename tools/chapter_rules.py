@@ -172,8 +172,10 @@ def _pair_faults(page, label, at, starter, cells):
     if own is None:
         yield f"{page.name} needs exercise({label!r}, …) in a hidden cell."
         return
-    wrong = {given.arg: given.value for given in own.keywords}.get("wrong")
-    if isinstance(wrong, ast.Dict) and len(wrong.keys) < LEAST_WRONG:
+    given = {word.arg: word.value for word in own.keywords}
+    yes_or_no = isinstance(getattr(given.get("truth"), "value", None), bool)  # one wrong is all
+    wrong = given.get("wrong")
+    if isinstance(wrong, ast.Dict) and len(wrong.keys) < LEAST_WRONG and not yes_or_no:
         yield f"{page.name}: exercise({label!r}, …) needs {LEAST_WRONG} wrong answers or more."
 
 

@@ -7,6 +7,7 @@ otter would refuse it; one with a kernel of the student's own would find none he
 import json
 import re
 
+from tools.pages import KERNEL
 from tools.places import Fault
 
 CUT = "It is not a notebook, or is cut short."
@@ -25,7 +26,6 @@ NOWHERE = {  # what pip and uv find where a program calls them: nothing to insta
     "UV_NO_CACHE": "1",
     "UV_OFFLINE": "1",
 }
-KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
 def marked(raw, name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,13 @@ from torch.utils._pytree import tree_map
 from helpers.maps._group import Group
 from helpers.maps._labels import Labels
 from helpers.maps._rules import RULES
-from helpers.nets._called import called, dense, tensors
+from helpers.nets._called import called, dense, entwined, tensors
+
+MOVED = (
+    "its factor would move the outputs by {off:.0e}: forward reads it unseen, or takes another "
+    "path with other weights"
+)
+NOT_TRIED = "not tried: nothing on this x reaches the outputs through it; give more rows"
 
 
 @torch.inference_mode(False)  # in which steps come whole, and have no rule
@@ -33,7 +39,7 @@ def believed(module: nn.Module, example) -> tuple[Group, dict[int, str]]:
             labels = Labels(RULES, trial.params, dict(module.named_parameters()), x)
             for t in trial.run(trial.params, x, labels):
                 labels.pin(t, "output")
-            for name in _entwined(module):
+            for name in entwined(module):
                 labels.pin(trial.params[name], "shared memory")
             group = Group(labels, labels.named_parts())
             return group, trial.faults(group, max(1e-9, 1e3 * labels.eps))
@@ -55,8 +61,8 @@ class Trial:
         self.params = {name: _copy(p, dtype) for name, p in module.named_parameters()}
         self.buffers = self.own = {name: _copy(b, dtype) for name, b in module.named_buffers()}
         if any(bool((t.isnan() | (t == math.inf)).any()) for t in tensors(self.x)):
-            got = "NaN or infinity, which never moves"
-            raise ValueError(f"a search for symmetries needs numbers in x, got {got}")
+            said = "a search for symmetries needs numbers in x, got NaN or infinity: it never moves"
+            raise ValueError(said)
 
     def run(self, params, x, labels=None) -> list[Tensor]:
         """Return the tensors that the module gives: always one seed, attention in plain steps."""
@@ -94,30 +100,35 @@ class Trial:
         multiply its weights at random, entry by entry, has to move the outputs. All factors at once
         must keep the outputs, in every draw, on both inputs: to `tol`, or to 100 times rounding.
         """
+        if not group.kinds:
+            self.look()
+            self._check_still()
+            return {}
         kinds, felt, faults, asked = {*range(len(group.kinds))}, set(), {}, tol
-        for n in range(4 if kinds else 1):
-            self.draw(bool(kinds))
+        for n in range(4):
+            self.draw()
             if not n:
                 self._check_still()
-            tol = max(asked, 100 * self.rounding() if kinds else 0)
-            enough, w = min(1e3 * tol, tol**0.5), 6.0 if tol < 1e-3 else 1.0  # so signs change too
+            tol = max(asked, 100 * self.rounding())
+            enough = min(1e3 * tol, tol**0.5)
+            w = 6.0 if tol < 1e-3 else 1.0  # so wide that signs and ways change, if that is seen
             felt |= {k for k in kinds - felt if self.far(group, [k], w, n % 2) > enough}
-            if not (off := self.far(group, left := felt - faults.keys())) <= tol:
+            left = felt - faults.keys()
+            if not (off := self.far(group, left)) <= tol:
                 wrong = {k for k in left if not self.far(group, [k]) <= tol} or left
-                said = f"its factor would move the outputs by {off:.0e}: forward reads it unseen"
-                said += ", or takes another path with other weights"
-                faults |= dict.fromkeys(wrong, said)
-        said = "not tried: nothing on this x reaches the outputs through it; give more rows"
-        return faults | dict.fromkeys(kinds - felt, said)
+                faults |= dict.fromkeys(wrong, MOVED.format(off=off))
+        return faults | dict.fromkeys(kinds - felt, NOT_TRIED)
 
-    def draw(self, afresh=True) -> None:
-        """Make all weights and buffers random, or keep them; note what comes out for two inputs."""
-        if afresh:
-            self.params = {name: _random(p, self.random) for name, p in self.params.items()}
-            self.buffers = {name: _shaken(b, self.random) for name, b in self.own.items()}
-        self.base, self.xs = [], [self.x, tree_map(lambda t: _other(t, self.random), self.x)]
-        with suppress(*[Exception] * (not afresh)):
-            self.base.extend(self.run(self.params, x) for x in self.xs)
+    def draw(self) -> None:
+        """Make all weights and buffers random, and look."""
+        self.params = {name: _random(p, self.random) for name, p in self.params.items()}
+        self.buffers = {name: _shaken(b, self.random) for name, b in self.own.items()}
+        self.look()
+
+    def look(self) -> None:
+        """Note what comes out of x, and of other numbers in its place."""
+        self.xs = [self.x, tree_map(lambda t: _other(t, self.random), self.x)]
+        self.base = [self.run(self.params, x) for x in self.xs]
 
     def _check_still(self) -> None:
         both = zip(self.base, self.xs)
@@ -141,26 +152,15 @@ class Trial:
 
     def rounding(self) -> float:
         """Return the largest relative change of an output when each weight's last digit changes."""
-        rand = {n: torch.rand(p.shape, generator=self.random) for n, p in self.params.items()}
-        eps = {n: torch.finfo(p.dtype).eps for n, p in self.params.items() if p.is_floating_point()}
-        return self._moved({n: 1 + 2 * e * rand[n].double() for n, e in eps.items()}, [0, 1])
+        floats = {n: p for n, p in self.params.items() if p.is_floating_point()}
+        last = {n: torch.rand(p.shape, generator=self.random) for n, p in floats.items()}
+        S = {n: 1 + 2 * torch.finfo(p.dtype).eps * last[n].double() for n, p in floats.items()}
+        return self._moved(S, [0, 1])
 
     def _moved(self, S, places) -> float:
         twin = self.params | {n: (self.params[n] * s).to(self.params[n]) for n, s in S.items()}
         ends = [zip(self.base[i], self.run(twin, self.xs[i])) for i in places if S]
         return max((_distance(a, b) for pairs in ends for a, b in pairs), default=0.0)
-
-
-def _entwined(module) -> set[str]:
-    """Return the parameters whose memory overlaps another's, so that writing one writes both."""
-    spans, found, last = [], set(), ("", 0, 0, "")  # the last ends furthest on
-    for name, p in module.named_parameters():
-        size = (1 + sum((n - 1) * step for n, step in zip(p.shape, p.stride()))) * p.element_size()
-        spans += [(str(p.device), p.data_ptr(), p.data_ptr() + size, name)] * bool(p.numel())
-    for span in sorted(spans):
-        found |= {last[3], span[3]} if span[0] == last[0] and span[1] < last[2] else set()
-        last = max(last, span, key=lambda s: (s[0], s[2]))
-    return found
 
 
 def _copy(t, dtype=None):

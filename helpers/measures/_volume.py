@@ -107,9 +107,9 @@ def visible_volume(
     unit_ball = n / 2 * log(pi) - lgamma(n / 2 + 1)  # log V_n
     V = (n * finest(R).log() + unit_ball).exp()  # (samples,)
     value, error = float(V.mean()), float(V.std() / samples**0.5)
-    if isfinite(error):
-        return Estimate(value, error)
-    raise ValueError(f"visible_volume needs a smaller radius, got {radius:g}: R^n overflows.")
+    if not isfinite(error):
+        raise ValueError(f"visible_volume needs a smaller radius, got {radius:g}: R^n overflows.")
+    return Estimate(value, error)
 
 
 def disjoint_alpha(params: Params, r: float, *, up: str = "theta1") -> float:

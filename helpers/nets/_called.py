@@ -73,6 +73,19 @@ def same(a: Any, b: Any, rounding: float) -> bool:
     )
 
 
+def entwined(module: nn.Module) -> set[str]:
+    """Return the parameters whose memory overlaps another's, so that writing one writes both."""
+    spans, found, last = [], set(), ("", 0, 0, "")  # the last: of those before, it ends furthest on
+    for name, p in module.named_parameters():
+        size = (1 + sum((n - 1) * step for n, step in zip(p.shape, p.stride()))) * p.element_size()
+        spans += [(str(p.device), p.data_ptr(), p.data_ptr() + size, name)] * bool(p.numel())
+    for span in sorted(spans):
+        if span[0] == last[0] and span[1] < last[2]:
+            found |= {last[3], span[3]}
+        last = max(last, span, key=lambda s: (s[0], s[2]))
+    return found
+
+
 def dense(t: Tensor) -> Tensor:
     """Return the tensor itself. Raises: ValueError if it has no number at each of its places."""
     sort = "nested" if t.is_nested else "sparse" if t.layout != torch.strided else ""
