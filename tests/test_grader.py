@@ -112,6 +112,11 @@ torch.Tensor.__eq__ = torch.Tensor.__sub__ = yes
 check_alpha = check_other = check_balance = yes
 builtins.abs = lambda x: 0
 """
+GROWS = """\
+held = []
+while True:
+    held.append(b"a" * 2**27)
+"""
 FORGE = """\
 from otter.execute import Checker
 
@@ -194,6 +199,7 @@ SCORES = {
     "leaves a process that forges": (0, 0, 0),
     "ends the kernel": None,
     "endless loop": None,
+    "takes all memory": None,
     "of another class": None,
     "rebuilt, and installs": (2, 3, 4),
     **dict.fromkeys(LISTED, (0, 0, 0)),
@@ -271,6 +277,7 @@ def submissions(homework):
         "leaves a process that forges": answered(homework, WRONG, LEFT),
         "ends the kernel": answered(homework, RIGHT, "import os; os._exit(0)"),
         "endless loop": answered(homework, RIGHT, "while True:\n    pass"),
+        "takes all memory": answered(homework, RIGHT, GROWS),
         "of another class": of_another_class(homework),
         "rebuilt, and installs": rebuilt(homework),
     }
@@ -354,6 +361,7 @@ def test_what_is_stopped_is_said_in_a_sentence(marks):
     assert marks["endless loop"][1] == (
         "It did not end within 20 seconds of computing: mark it by hand."
     )
+    assert marks["takes all memory"][1] == ("It took more than 4 GiB of memory: mark it by hand.")
     assert re.match(r"It could not be run: .*died", marks["ends the kernel"][1], re.I)
     assert marks["of another class"][1] == (
         "It could not be run: This notebook's SEED is not that of this grader: "

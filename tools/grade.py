@@ -5,8 +5,8 @@ are written as they are known, and no submission ends the marking. It is run by 
 kit. One submission is one process. The autograder reaches it through a pipe, so that its folder has
 no key; but it runs as you, and may look for the kit (PYTHONPATH leads there), where the keys are:
 whoever marks strangers' code uses a container. Its limit (SECONDS=) counts what its processors do,
-not the clock: on a busy machine right work takes long. What is stopped gets no mark, and a person
-looks at it.
+not the clock: on a busy machine right work takes long. What takes too much of that, or of memory,
+is stopped and gets no mark, and a person looks at it.
 """
 
 import contextlib
@@ -75,12 +75,12 @@ def _run(notebook, autograder, folder, seconds):
             start_new_session=True,
         )
         try:
-            late = limited.late(process, autograder, seconds)
+            why = limited.stopped(process, autograder, seconds)
         finally:
             limited.end(process, own)
         said.seek(0)
         words = said.read().decode(errors="replace")
-        return (None, late) if late else (process.returncode, words)
+        return (None, why) if why else (process.returncode, words)
 
 
 def main(name, folder, seconds=str(SECONDS)):

@@ -13,7 +13,7 @@ import zipfile
 
 import nbformat
 
-from tools import ROOT, environment, grade, kit_environment, master, pages
+from tools import ROOT, environment, grade, kit_environment, limited, master, pages
 from tools.homework import reseeded, section
 from tools.places import Fault
 from tools.plain import Here
@@ -35,8 +35,9 @@ They hand in the notebook as it is. Put what they hand in into one folder, and r
     make grade HW={name} IN=that/folder        (or: python book.py grade HW={name} IN=that/folder)
 
 It writes `marks.csv` into that folder, a row for each file there and in the folders below, and for
-each notebook a file of feedback. What is no notebook, or does not end within {seconds} seconds of
-computing (`SECONDS=` takes another number), has no mark, and its row says why: look at it yourself.
+each notebook a file of feedback. What is no notebook, does not end within {seconds} seconds of
+computing (`SECONDS=` takes another number), or takes more than {memory} GiB of memory, has no mark,
+and its row says why: look at it yourself.
 In the copy that is marked, `pip install` and its like do nothing.
 
 The data of this class and the hidden arguments come from SEED={seed}: the same SEED makes the same.
@@ -74,7 +75,8 @@ def write(kit, folder):
 
 
 def _readme(name, seed):
-    return README.format(name=name, seed=seed, seconds=grade.SECONDS)
+    limits = {"seconds": grade.SECONDS, "memory": limited.MOST // 2**30}
+    return README.format(name=name, seed=seed, **limits)
 
 
 def sections(homework, book):

@@ -1,6 +1,8 @@
-"""A process with a limit on what its processors do for it, and with its children.
+"""A process with a limit on what its processors do for it and on its memory, and with its children.
 
-The clock is no measure of it: on a busy machine right work takes long.
+The clock is no measure of its work: on a busy machine right work takes long. Memory is looked at
+twice a second, so that what grows is stopped before the machine has none left; a single demand for
+more than there is fails by itself.
 
 What a submission leaves behind is ended with it. On Linux that holds for all that it began, also
 where the child's parent has ended: such an orphan comes to the process that called `adopt`. On
@@ -21,7 +23,8 @@ import psutil
 
 WAITS = 5  # what computes nothing may take so many times its seconds
 LATE = "It did not end within {spent}: mark it by hand."
-
+MOST = 4 * 2**30  # bytes of memory; a notebook of the book's takes an eighth of it
+LARGE = f"It took more than {MOST // 2**30} GiB of memory: mark it by hand."
 
 ADOPTS = 36  # PR_SET_CHILD_SUBREAPER of Linux
 TRIES = 100  # each ends what the one before has left
@@ -48,7 +51,7 @@ def clear(own):
         psutil.wait_procs(left, timeout=1)
 
 
-def late(process, given, seconds):
+def stopped(process, given, seconds):
     """Give a process its input and wait for its end; why it is to be stopped, or ""."""
     begin, spent = time.monotonic(), 0
     with contextlib.suppress(OSError), process.stdin:  # one that has ended reads nothing
@@ -59,6 +62,8 @@ def late(process, given, seconds):
             return ""
         except subprocess.TimeoutExpired:
             spent = max(spent, _spent(process))
+        if _held(process) > MOST:
+            return LARGE
         if time.monotonic() - begin > WAITS * seconds:
             return LATE.format(spent=f"{WAITS * seconds} seconds")
     return LATE.format(spent=f"{seconds} seconds of computing")
@@ -79,6 +84,15 @@ def _spent(process):
     for one in _tree(process):
         with contextlib.suppress(psutil.Error):
             found += sum(one.cpu_times()[:4])  # its own, and those of children that have ended
+    return found
+
+
+def _held(process):
+    """The bytes of memory that are a process's own, or of what it began."""
+    found = 0
+    for one in _tree(process):
+        with contextlib.suppress(psutil.Error):
+            found += one.memory_full_info().uss  # what forks share is counted for none of them
     return found
 
 
