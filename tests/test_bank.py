@@ -81,7 +81,7 @@ class Words(HTMLParser):
 
 
 def words(text):
-    found = "".join(Words(text or "").found).replace("$$", "$")
+    found = "".join(Words(text or "").found)
     curled = found.replace("’", "'").replace("‘", "'").replace("“", '"').replace("”", '"')
     return re.sub(r"\s+", "", curled)  # text2qti curls quotes
 
@@ -172,6 +172,20 @@ def test_both_forms_read_back_as_the_same_words_and_keys(questions, moodle, qti)
             assert words(said) == words(other) != "", question.name
 
 
+def test_qti_has_a_picture_for_every_formula_a_displayed_one_too(questions, qti):
+    for found in qti.values():
+        for text in (found["stem"], *found["said"].values(), *(t for t, _ in found["answers"])):
+            assert "$" not in "".join(Bare(text or "").found), found["name"]
+    assert any("$$" in question.stem for question in questions)
+
+
+class Bare(Words):
+    """The words without the formulas that are pictures."""
+
+    def handle_starttag(self, tag, attrs):
+        pass
+
+
 def test_the_keys_are_those_of_the_notebooks(book, moodle):
     for page in book.notebooks():
         stem = page.name.removesuffix(".ipynb").removeprefix("book/").replace("/", "-")
@@ -228,8 +242,17 @@ def test_no_stem_leans_on_its_page(questions):
     for question in questions:
         stem = question.stem.rpartition("\n\n*From")[0] or question.stem
         assert not LEANS.search(stem), f"{question.name}: write it anew, under restated"
+        if "the twin" in stem and question.name.startswith(("ex-", "predict-")):
+            assert "A twin of this network has" in stem, question.name
         if "T_\\alpha" in stem:  # the letter is told
             assert re.search(r"T_\\alpha(\(|\$ multiplies)|that is \$T_|orbit", stem), question.name
+
+
+def test_no_feedback_leans_on_its_page(questions):
+    lost = re.compile(r"\bon this page|\bin the link\b|\bstep \d\b|\bthat is λ;|\]\(#")
+    for question in questions:
+        for said in (question.hint, *(option.feedback for option in question.options)):
+            assert not lost.search(said), f"{question.name}: {said}"
 
 
 def test_what_is_set_as_homework_is_no_question_of_the_bank(questions, book, monkeypatch, tmp_path):
@@ -293,6 +316,9 @@ REFUSED = {
         "q", "?", (option("a", True), option("b"), option("c", True))
     ),
     "q has no feedback for 'b'.": Question("q", "?", (option("a", True), option("b", feedback=""))),
+    "q names 'as B'; a Canvas shows no letters.": Question(
+        "q", "?", (option("a", True), option("b"), option("c, the same as B"))
+    ),
     "q needs two options or more.": Question("q", "?", (option("a", True),)),
     "q has a role or a relative link, which no other program follows.": Question(
         "q", "see [it](../map.md)", (option("a", True), option("b"))

@@ -6,6 +6,7 @@ formulas between \\( and \\), which the MathJax filter of Moodle draws.
 
 import html
 import io
+import re
 import subprocess
 import tempfile
 import zipfile
@@ -22,6 +23,7 @@ TEXT2QTI = "from text2qti.cmdline import main; main()"
 TITLE = "Sharp minima can generalize"
 KEPT = b"Private (Copyrighted) - http://en.wikipedia.org/wiki/Copyright"
 LICENCE = b"CC BY 4.0 - https://creativecommons.org/licenses/by/4.0/"
+DISPLAYED = re.compile(r"\$\$\s*(.+?)\s*\$\$", re.S)  # text2qti leaves it as it is
 SHARE = 5  # Moodle knows the fraction of a key with so many decimals: 33.33333
 
 
@@ -172,5 +174,5 @@ def _number(question):
 def _item(mark, text):
     """One item: what follows its mark is indented as far as its first line."""
     indent = " " * 8
-    first, *rest = text.strip().split("\n")
+    first, *rest = DISPLAYED.sub(r"$\1$", text).strip().split("\n")
     return "\n".join([f"{mark:8}{first}", *(f"{indent}{line}" if line else "" for line in rest)])

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+LETTER = re.compile(r"\b(?:as|answer|option|choice) [A-J]\b(?!['’.\w])")
+
 
 @dataclass(frozen=True)
 class Option:
@@ -46,6 +48,9 @@ def faults(question):
     for option in question.options:
         if not option.feedback.strip():
             yield f"{question.name} has no feedback for {option.text!r}."
+    for option in question.options:
+        if letter := LETTER.search(f"{option.text} {option.feedback}"):
+            yield f"{question.name} names {letter[0]!r}; a Canvas shows no letters."
     for text in (question.stem, *(o.text for o in question.options)):
         if re.search(r"\{\w+\}`|\]\((?!https?:)", text):
             yield f"{question.name} has a role or a relative link, which no other program follows."
