@@ -16,7 +16,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from tools import ROOT, bank, bank_formats, course, kit_environment, pages, whole_book
+from tools import ROOT, bank, bank_formats, bank_numbers, course, kit_environment, pages, whole_book
 from tools.places import Fault
 from tools.questions import Option, Question, faults
 
@@ -184,6 +184,38 @@ class Bare(Words):
 
     def handle_starttag(self, tag, attrs):
         pass
+
+
+def test_in_moodle_each_kind_is_a_category_and_no_link_leaves_the_attempt(questions):
+    root = ElementTree.fromstring(bank_formats.moodle(questions))
+    of_kind, kind = {}, None
+    for node in root:
+        if node.get("type") == "category":
+            kind = node.findtext("category/text").removeprefix(
+                f"$course$/top/{bank_formats.TITLE}/"
+            )
+            assert kind not in of_kind
+        else:
+            of_kind.setdefault(kind, set()).add(node.findtext("name/text").partition("-")[0])
+    judged = {"idea", "true"}
+    assert of_kind == {"Predictions": {"predict"}, "True or false": judged, "Numbers": {"ex"}}
+    links = re.findall(r"<a [^>]*>", "".join(node.text or "" for node in root.iter("text")))
+    assert len(links) > 80 and all('target="_blank"' in link for link in links)
+
+
+@pytest.mark.parametrize(
+    "number, tol, said",
+    [
+        (89.1048787165, 1e-2, "89.1"),
+        (2 / 37, 1e-3, "0.054054"),
+        (123456.7, 1e-2, "123500"),
+        (1728, 0, "1728"),
+        (4864, 0, "4864"),
+    ],
+)
+def test_a_number_is_shown_with_the_digits_that_its_tolerance_bears(number, tol, said):
+    assert bank_numbers.shown(number, tol) == said
+    assert abs(float(said) - number) <= tol * abs(number) / 10
 
 
 def test_the_keys_are_those_of_the_notebooks(book, moodle):

@@ -10,6 +10,7 @@ import re
 import subprocess
 import tempfile
 import zipfile
+from itertools import groupby
 from pathlib import Path
 from xml.dom.minidom import Document
 
@@ -28,8 +29,8 @@ SHARE = 5  # Moodle knows the fraction of a key with so many decimals: 33.33333
 
 
 def as_html(markdown):
-    """Markdown as HTML whose formulas stand between \\( and \\)."""
-    return _READER.render(markdown).strip()
+    """Markdown as HTML: formulas between \\( and \\), and no link leads away from an attempt."""
+    return _READER.render(markdown).strip().replace("<a href=", '<a target="_blank" href=')
 
 
 def _formula(content, options):
@@ -47,13 +48,24 @@ def moodle(questions):
     """The bank as Moodle XML, UTF-8."""
     document = Document()
     quiz = document.appendChild(document.createElement("quiz"))
-    category = _add(quiz, "question", type="category")
-    _text(_add(category, "category"), f"$course$/top/{TITLE}")
-    for question in questions:
-        _question(quiz, question)
+    for kind, group in groupby(questions, _kind):  # a teacher may draw at random from one
+        category = _add(quiz, "question", type="category")
+        _text(_add(category, "category"), f"$course$/top/{TITLE}/{kind}")
+        for question in group:
+            _question(quiz, question)
     return document.toxml(encoding="utf-8")
 
 
+def _kind(question):
+    return KINDS.get(question.name.partition("-")[0], "Your own")
+
+
+KINDS = {
+    "predict": "Predictions",
+    "idea": "True or false",
+    "true": "True or false",
+    "ex": "Numbers",
+}
 MOODLE = {"choice": "multichoice", "several": "multichoice", "truefalse": "truefalse"}
 
 

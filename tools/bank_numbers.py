@@ -5,6 +5,7 @@ comes from its own check, run in a process of its own; typical wrong answers hav
 """
 
 import json
+import math
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -28,10 +29,16 @@ def questions(book, shelf, homework=()):
             continue
         wrong = [(w[0], said) for w, said in key["wrong"] if isinstance(w[0], (int, float))]
         wrong = [(w, said) for w, said in wrong if not _near(w, value, tol)]
-        options = [Option(f"{value:.12g}", True, "Right.")]
-        options += [Option(f"{w:.12g}", False, f"Not yet: {said}") for w, said in wrong]
+        options = [Option(shown(value, tol), True, "Right.")]
+        options += [Option(shown(w, tol), False, f"Not yet: {said}") for w, said in wrong]
         found.append(Question(label, prompt, tuple(options), value, tol, key["hint"]))
     return found
+
+
+def shown(number, tol):
+    """The digits of a number that a relative `tol` bears, and two more; all of a count."""
+    digits = 12 if tol == 0 else 2 + math.ceil(-math.log10(tol))
+    return f"{float(f'{number:.{digits}g}'):.12g}"
 
 
 def _near(number, value, tol):
