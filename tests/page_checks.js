@@ -34,7 +34,7 @@ window.checks = (() => {
     return false;
   }
 
-  const TEXT = "figure.live svg text, .live-result, .live-words p, .live-label, .live-value, figure.live figcaption,"
+  const TEXT = "figure.live svg text, .live-result, .live-words p, .live-label, .live-value, figure.live .live-caption,"
     + " .live-veil p, .live-option,"
     + " .live-choice label, article p, article li, article h1, article h2, article code span";
 

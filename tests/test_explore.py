@@ -409,7 +409,7 @@ def test_a_site_figure_needs_no_script_to_be_read(capsys, monkeypatch):
     assert 'role="img" aria-label="What is drawn."' in html
     assert '<p class="live-result">Here: 3.16 &lt; 9.</p>' in html
     assert "<p>A second line.</p>" in html
-    assert "<figcaption>A caption.</figcaption>" in html
+    assert '<p class="live-caption">A caption.</p>' in html
     assert bundle["image/png"].startswith(b"\x89PNG")
     ids = re.findall(r'\bid="([^"]*)"', html)
     assert len(ids) == len(set(ids))

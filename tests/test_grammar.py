@@ -152,7 +152,7 @@ def stuck(figure):
 
 
 def caption(html):
-    return BeautifulSoup(f"<figcaption>{html}</figcaption>", "html.parser").figcaption
+    return BeautifulSoup(f"<p>{html}</p>", "html.parser").p
 
 
 def odd_size(root):

@@ -390,10 +390,10 @@ def test_a_verdict_is_in_sight_of_the_option_and_does_not_speak_by_colour_alone(
     chosen.evaluate("node => node.scrollIntoView({block: 'end', behavior: 'instant'})")
     chosen.click()
     tab.wait_for_function(IN_SIGHT, arg=["walk", part])
-    verdict = tab.locator(f"#walk {part} strong")
+    verdict = tab.locator(f"#walk {part} b")
     assert verdict.get_attribute("data-answer") == answer
     assert sign in verdict.evaluate(SIGN)
-    colours = {tab.locator(f"#walk {p}").evaluate(COLOUR) for p in (f"{part} strong", part)}
+    colours = {tab.locator(f"#walk {p}").evaluate(COLOUR) for p in (f"{part} b", part)}
     assert len(colours) == 2
     assert tab.locator("#walk .live-verdict").get_attribute("aria-hidden") == "true"  # said once
 
@@ -567,8 +567,51 @@ def test_by_keyboard_the_figure_is_two_keys_away(visit):
     assert tab.evaluate("document.activeElement.textContent") == "Left"  # the guess comes first
     assert 0 <= tab.locator("#walk").bounding_box()["y"] < 200
     tab.keyboard.press("Enter")
+    tab.wait_for_selector("#walk .live-veil", state="detached")
     tab.locator(".live-skip").press("Enter")
     assert tab.evaluate("document.activeElement.id") == "walk-alpha"
+
+
+def test_by_keyboard_the_focus_moves_before_its_old_place_goes(visit):
+    """Orca 43 with Firefox 140 does not say a focus that comes in the same moment."""
+    tab = visit()
+    tab.locator("#walk .live-option").first.press("Enter")
+    assert tab.evaluate("document.activeElement.id") == "walk-alpha"
+    assert tab.locator("#walk .live-veil").count() == 1
+    tab.wait_for_selector("#walk .live-veil", state="detached")
+    assert tab.evaluate("document.activeElement.id") == "walk-alpha"
+
+
+def test_a_figure_and_its_guess_are_named_in_few_words(visit):
+    """Each time the focus enters a figure its name is said, before the control."""
+    tab = visit()
+    name = tab.locator("#walk").get_attribute("aria-label")
+    assert (
+        name
+        and len(name) < 120
+        and name in tab.locator("#walk .live-panels").get_attribute("aria-label")
+    )
+    veil = tab.locator("#walk .live-veil[role=group]")
+    asks = tab.locator(f"#{veil.get_attribute('aria-labelledby')}").inner_text()
+    assert asks == tab.locator("#walk .live-veil p").inner_text() != ""
+
+
+def test_words_that_are_the_same_are_said_again(visit):
+    tab = uncovered(visit())
+    watch = """() => {
+      window.said = [];
+      const voice = document.querySelector("#walk .live-voice");
+      new MutationObserver(() => { if (voice.textContent) said.push(voice.textContent); })
+        .observe(voice, { childList: true });
+    }"""
+    tab.evaluate(watch)
+    for count in (1, 2):
+        tab.locator("#walk .live-reset").click()
+        tab.wait_for_function(f"said.length === {count}")
+    first, second = tab.evaluate("said")
+    assert first == second
+    tab.locator("#walk .live-play").click()
+    tab.wait_for_function("said.includes('Playing')")
 
 
 @pytest.mark.parametrize(

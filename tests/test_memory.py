@@ -135,7 +135,9 @@ def test_guesses_and_exercises_are_counted_and_forgotten_at_a_press(visit):
     tab = visit("one")
     assert tab.get_by_label("I have done this one").is_checked()
     tab.get_by_role("button", name="Forget it").click()
-    assert tab.locator(".memory").is_hidden()
+    assert tab.locator(".memory").inner_text() == "Forgotten."
+    assert tab.locator(".memory [role=status]").inner_text() == "Forgotten."
+    assert tab.evaluate("document.activeElement.className") == "memory"
     assert not tab.get_by_label("I have done this one").is_checked()
     again = visit("one")
     assert again.locator(".live-option").count() == 2 and again.locator(".memory").is_hidden()

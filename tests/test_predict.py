@@ -180,7 +180,7 @@ CONTRAST = """selector => {
     return Math.max(...both) / Math.min(...both);
   });
 }"""
-READ = ".predict-letter strong, .predict-text, .predict-words, .predict-words strong, .lead-in p"
+READ = ".predict-letter strong, .predict-text, .predict-words, .predict-words b, .lead-in p"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -135,7 +135,7 @@ def test_a_page_is_whole_and_asks_nobody(tab):
     assert "application/vnd.jupyter" not in tab.content()
     assert tab.evaluate("checks.repeatedIds()") == []
     for figure in tab.query_selector_all("figure.live"):
-        assert figure.query_selector("figcaption").inner_text().strip()
+        assert figure.query_selector(".live-caption").inner_text().strip()
         assert len(figure.query_selector(".live-panels").get_attribute("aria-label")) > 20
 
 
@@ -243,7 +243,7 @@ def test_every_control_moves_its_picture_and_its_words(tab):
 
 def test_without_scripts_a_figure_is_a_still_with_its_words(still):
     for figure in still.query_selector_all("figure.live"):
-        for part in (".live-panel > svg", ".live-result", ".live-words p", "figcaption"):
+        for part in (".live-panel > svg", ".live-result", ".live-words p", ".live-caption"):
             shown = [found.is_visible() for found in figure.query_selector_all(part)]
             assert all(shown), part
         if result := figure.query_selector(".live-result"):  # a still that has no knob has none

@@ -269,7 +269,7 @@ def test_a_number_at_an_axis_is_read_from_the_last_row(deck, show):
     tab = show(deck, 1280, 720, at=3)
     assert tab.evaluate(TICKS) > 15.5
     caption, place = (
-        tab.locator(f".present {one}").bounding_box() for one in ("figcaption", ".deck-small")
+        tab.locator(f".present {one}").bounding_box() for one in (".live-caption", ".deck-small")
     )
     assert caption["y"] + caption["height"] <= place["y"]
 

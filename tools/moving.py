@@ -19,7 +19,7 @@ SIZE = {"width": 940, "height": 560}
 COLOURS = 24
 MS = 140  # a frame
 EDGE = 10  # pixels around it
-LEAVE = ".live-actions, figcaption, .live-words { display: none !important }"
+LEAVE = ".live-actions, .live-caption, .live-words { display: none !important }"
 SHOW = """(slider, at) => {
   slider.value = at;
   slider.dispatchEvent(new Event("input", { bubbles: true }));

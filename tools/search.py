@@ -18,10 +18,11 @@ ARTICLE = SoupStrainer("article", class_="bd-article")
 HEAVY = re.compile(r"<(script|style|svg|pre)\b.*?</\1>", re.S)  # nothing of these is prose
 NOT_PROSE = (
     ".gloss, .headerlink, .lead-in, .toctree-wrapper, .live-words, .cell_input, details > summary,"
-    " .cell_output .text_html :not(figure, figcaption), .cell_output .output.stream, button, form"
+    " .cell_output .text_html :not(figure, .live-caption), .cell_output .output.stream,"
+    " button, form"
 )
 FORMULA = re.compile(r"^\\[(\[](.*)\\[)\]]$", re.S)
-BLOCKS = ["p", "li", "dd", "dt", "td", "th", "h1", "h2", "h3", "h4", "figcaption", "div", "section"]
+BLOCKS = ["p", "li", "dd", "dt", "td", "th", "h1", "h2", "h3", "h4", "div", "section"]
 SEE = re.compile(r"\bSee\b.*?<a [^>]*href=\"([^\"#]+)", re.S)
 LISTS = ("book/ledger", "book/teach/exercises", "book/gallery")  # they repeat what the chapters say
 ASIDE = "You need."  # the links of a chapter's head say what other pages are about

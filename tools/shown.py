@@ -80,7 +80,7 @@ def figures(html, page, reasons=frozenset()):
             page=page,
             name=figure["id"],
             alt=soup.select_one(".live-panels")["aria-label"],
-            caption=soup.figcaption,
+            caption=soup.select_one(".live-caption"),
             panels=list(zip(roots, data.get("panels") or [nothing] * len(roots), strict=True)),
             knobs=data.get("knobs", []),
             words=[said.split("\n") for said in data.get("words", ["\n".join(shown)])],

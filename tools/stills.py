@@ -23,7 +23,7 @@ SHARP = 144 / 110  # pixels of a picture for each on the screen, where a live fi
 FIGURE = re.compile(r'<figure class="live" id="([^"]+)".*?</figure>', re.S)
 RESULT = re.compile(r'<p class="live-result">(.*?)</p>', re.S)
 WORDS = re.compile(r'<div class="live-words">(.*?)</div>', re.S)
-CAPTION = re.compile(r"<figcaption>(.*?)</figcaption>", re.S)
+CAPTION = re.compile(r'<p class="live-caption">(.*?)</p>', re.S)
 DATA = re.compile(r'class="live-data">(.*?)</script>', re.S)
 MOVE = "[Move this figure on the site]({address}), or run all cells and move it here."
 SIZES = ((256, 1.0), (64, 1.0), (32, 1.0), (24, 0.8), (16, 0.65), (12, 0.5), (8, 0.35))

@@ -1,4 +1,6 @@
-"""Tables of words with many columns: on a phone their cells stand one below the other.
+"""Tables: each row is named by its first cell, as a screen reader says it.
+
+Tables of words with many columns: on a phone their cells stand one below the other.
 
 Each cell of such a table gets the head of its column, which book.css writes before it. A table of
 numbers stays one, since its columns are compared, and so does a table of three columns.
@@ -11,6 +13,7 @@ import re
 TABLE = re.compile(r'<table class="table">\n<thead>.*?</table>', re.S)
 HEAD = re.compile(r"<th\b[^>]*>(.*?)</th>", re.S)
 CELL = re.compile(r"<td\b[^>]*>(.*?)</td>", re.S)
+FIRST = re.compile(r'(<tr class="row-\w+">)<td\b([^>]*>)(.*?)</td>', re.S)
 TAG = re.compile(r"<[^>]+>")
 COLUMNS, LONG = 3, 30  # characters of a cell: longer ones are words
 
@@ -22,7 +25,16 @@ def setup(app):
 
 def name_cells(_app, _page, _template, context, _doctree):
     if "body" in context:
-        context["body"] = TABLE.sub(_stacked, context["body"])
+        context["body"] = TABLE.sub(lambda found: _with_names(_stacked(found)), context["body"])
+
+
+def _with_names(table):
+    return FIRST.sub(_name, table)
+
+
+def _name(found):
+    row, rest, words = found.groups()
+    return f'{row}<th scope="row"{rest}{words}</th>' if _words(words) else found[0]
 
 
 def _stacked(found):

@@ -32,6 +32,9 @@
   const here = nameOf(location.href);
   let chapters = []; // the sidebar's links to them
   let panel;
+  const facts = make("div", {});
+  const said = make("p", {}); // stays, so that a screen reader hears what comes into it
+  said.setAttribute("role", "status");
 
   function show() {
     const { read = {}, done = {} } = kept(READING);
@@ -45,25 +48,29 @@
       link.append(tick);
     }
     const next = chapters.find((link) => !(nameOf(link.href) in read) && nameOf(link.href) !== here);
-    const facts = [...count(read, "chapter read", "chapters read"),
+    const counts = [...count(read, "chapter read", "chapters read"),
       ...count(kept(GUESSES), "guess made", "guesses made"),
       ...count(done, "exercise done", "exercises done")];
-    panel.hidden = !facts.length;
-    if (panel.hidden) return;
-    panel.replaceChildren(make("p", { className: "memory-title", textContent: "Your reading" }),
-      make("p", { textContent: `${facts.join(", ")}.` }));
+    if (counts.length) said.textContent = "";
+    panel.hidden = !counts.length && !said.textContent;
+    facts.replaceChildren();
+    if (!counts.length) return;
+    facts.append(make("p", { className: "memory-title", textContent: "Your reading" }),
+      make("p", { textContent: `${counts.join(", ")}.` }));
     if (next && Object.keys(read).length)
-      panel.append(make("p", {}, "Go on with ", make("a", { href: next.href,
+      facts.append(make("p", {}, "Go on with ", make("a", { href: next.href,
         textContent: next.firstChild.textContent.trim() }), "."));
-    panel.append(make("p", {}, "Kept only in this browser. ",
-      make("button", { type: "button", textContent: "Forget it", onclick: forget })));
+    facts.append(make("p", {}, "Kept only in this browser. ",
+      make("button", { type: "button", textContent: "Forget it", ariaLabel: "Forget it: what I have read, guessed and done", onclick: forget })));
   }
 
   function forget() {
     localStorage.removeItem(READING);
     localStorage.removeItem(GUESSES);
     for (const box of document.querySelectorAll(".memory-done input")) box.checked = false;
+    said.textContent = "Forgotten.";
     show();
+    panel.focus(); // the button that had the focus is gone
   }
 
   function watchTheEnd() {
@@ -101,7 +108,7 @@
     const nav = document.querySelector(".bd-sidebar-primary .bd-links");
     if (!nav) return;
     chapters = [...nav.querySelectorAll("a")].filter((a) => CHAPTER.test(a.textContent.trim()));
-    panel = make("section", { className: "memory", hidden: true });
+    panel = make("section", { className: "memory", hidden: true, tabIndex: -1 }, facts, said);
     panel.setAttribute("aria-label", "Your reading");
     nav.after(panel);
     addBoxes();

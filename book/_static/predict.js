@@ -88,7 +88,7 @@
         const found = keys.includes(choice.key) && tried.has(choice.key);
         choice.button.setAttribute("aria-pressed", String(choice.key === key || found));
       }
-      const opening = make("strong", "", right ? "Right." : "Not quite.");
+      const opening = make("b", "", right ? "Right." : "Not quite.");
       words.dataset.answer = item.dataset.answer;
       words.replaceChildren(opening, ` ${feedback[key]}`, right && question.left ? more(question.left) : "");
       if (right) openFold(question.fold);

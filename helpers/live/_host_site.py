@@ -57,7 +57,7 @@ def fragment(words, panels, handles, knobs, *, name, caption, alt, guess=None):
         '<div class="live-words">',
         *(f"<p>{to_html(line)}</p>" for line in more),
         "</div>",
-        f"<figcaption>{to_html(caption)}</figcaption>",
+        f'<p class="live-caption">{to_html(caption)}</p>',
         *([_script(changes(words, panels, handles, knobs, guess))] if knobs else []),
         "</figure>",
     ]

@@ -8,6 +8,7 @@
 (() => {
   const STEP_MS = 160; // of play: slow enough to see each measured position
   const SPEAK_MS = 600; // after the last move, so that a screen reader is not interrupted
+  const AGAIN_MS = 50; // for a screen reader to see that the last words are gone
   const LATE_MS = 500; // after all has arrived, for a line that still breaks anew
   const KEEP_MS = 400; // after the last move: browsers limit how often the history may be written
   const MOST_BUTTONS = 6; // more options than that are a list
@@ -72,7 +73,11 @@
     if (figure.ready) { speakLater(figure); keepLater(); }
   }
 
-  function speak(figure, text) { figure.voice.textContent = text; }
+  // Emptied first: the same words again are no change, and would be silent.
+  function speak(figure, text) {
+    figure.voice.textContent = "";
+    setTimeout(() => { figure.voice.textContent = text; }, AGAIN_MS);
+  }
 
   // Sentences come as HTML, for their subscripts and for what lights a curve.
   function say(node, line) {
@@ -176,6 +181,7 @@
     const path = [...values.keys()];
     const steps = [...path.slice(at + 1), ...path.slice(0, -1).reverse(), ...path.slice(1, at + 1)];
     name(figure.play, "Pause");
+    speak(figure, "Playing");
     figure.timer = setInterval(() => {
       if (!steps.length) return stop(figure);
       const next = steps.shift();

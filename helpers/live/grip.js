@@ -8,6 +8,8 @@
   const RADIUS = 22; // CSS pixels at every size of the picture: a finger's
   const INVITATION = "Make your guess, then see.";
   const MEMORY = "guesses"; // on this device alone: figure → the option that was chosen
+  const HEARD_MS = 400; // for a screen reader to say where the focus is, before its old place goes
+  const FIRST_CONTROL = "input:checked, input[type=range], select";
 
   // ---- dragging -------------------------------------------------------------------------------
 
@@ -134,14 +136,19 @@
     } catch { /* nothing is kept */ }
   }
 
-  // The panels that everyone sees, by their titles, which are bold, and that one is covered.
+  // The panels that everyone sees, by their titles, which are bold.
   function openTitles({ pictures, data: { guess } }) {
     const seen = (part) => part.getAttribute?.("display") !== "none"; // else the same as a formula
-    const titles = pictures.filter((_, i) => i !== guess.panel)
+    return pictures.filter((_, i) => i !== guess?.panel)
       .map((svg) => svg.querySelector("text[style*='font-weight: 700']")?.childNodes ?? [])
-      .map((parts) => [...parts].filter(seen).map((part) => part.textContent).join("").trim());
-    return [...titles.filter(Boolean).map((title) => title.replace(/[^.?!]$/, "$&.")),
-      "One panel waits for your guess."].join(" ");
+      .map((parts) => [...parts].filter(seen).map((part) => part.textContent).join("").trim())
+      .filter(Boolean).map((title) => title.replace(/[^.?!]$/, "$&."));
+  }
+
+  // The name of the figure, said each time the focus enters it: a caption would be too long.
+  function addName(figure) {
+    const titles = openTitles(figure);
+    if (titles.length) figure.root.setAttribute("aria-label", titles.join(" "));
   }
 
   // As little as it takes, and not below the bar, which may lie on the window's foot.
@@ -157,29 +164,36 @@
     const shown = make("p", { class: "live-verdict", "aria-hidden": "true" }); // a phone's (book.css)
     const verdict = (choice) => {
       const right = choice === guess.right;
-      return [make("strong", { "data-answer": right ? "right" : "wrong" }, right ? "Right." : "Not so."),
+      return [make("b", { "data-answer": right ? "right" : "wrong" }, right ? "Right." : "Not so."),
         ` ${guess.reply}`];
     };
     const choose = (choice, event) => {
       remember(root.id, choice);
+      if (!event || event.detail) return open(choice, event);
+      figure.bar.querySelector(FIRST_CONTROL).focus({ preventScroll: true }); // by keyboard
+      setTimeout(open, HEARD_MS, choice, event);
+    };
+    const open = (choice, event) => {
       cover(false);
       reply.replaceChildren(...verdict(choice));
       shown.replaceChildren(...verdict(choice));
       figure.pictures[guess.panel].after(shown);
       if (event) comeIntoView(shown, figure.bar);
-      if (event && !event.detail) figure.bar.querySelector("input:checked, input[type=range], select").focus({ preventScroll: true }); // by keyboard
     };
-    const veil = make("div", { class: "live-veil" }, make("p", {}, guess.question),
+    const asks = `${root.id}-asks`;
+    const veil = make("div", { class: "live-veil", role: "group", "aria-labelledby": asks },
+      make("p", { id: asks }, guess.question),
       ...guess.options.map((text, i) => make("button", { type: "button", class: "live-option",
         onclick: (event) => choose(i, event) }, text)));
     const panels = root.querySelector(".live-panels");
     const alt = panels.getAttribute("aria-label");
+    const waiting = [...openTitles(figure), "One panel waits for your guess."].join(" ");
     const cover = (covered) => {
       figure.waits = covered;
       root.classList.toggle("live-waits", covered);
       // What is inside an image is silent, and its description would tell the answer.
       panels.setAttribute("role", covered ? "group" : "img");
-      panels.setAttribute("aria-label", covered ? openTitles(figure) : alt);
+      panels.setAttribute("aria-label", covered ? waiting : alt);
       if (!covered) veil.remove();
       show(figure);
     };
@@ -198,5 +212,5 @@
     addEventListener("beforeprint", figure.uncover);
   }
 
-  (window.liveExtras ??= []).push(addGrips, addLight, addGuess);
+  (window.liveExtras ??= []).push(addName, addGrips, addLight, addGuess);
 })();
