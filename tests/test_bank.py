@@ -348,7 +348,7 @@ REFUSED = {
         "q", "?", (option("a", True), option("b"), option("c", True))
     ),
     "q has no feedback for 'b'.": Question("q", "?", (option("a", True), option("b", feedback=""))),
-    "q names 'as B'; a Canvas shows no letters.": Question(
+    "q names 'as B'; Canvas shows no letters beside options.": Question(
         "q", "?", (option("a", True), option("b"), option("c, the same as B"))
     ),
     "q needs two options or more.": Question("q", "?", (option("a", True),)),

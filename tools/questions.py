@@ -50,7 +50,7 @@ def faults(question):
             yield f"{question.name} has no feedback for {option.text!r}."
     for option in question.options:
         if letter := LETTER.search(f"{option.text} {option.feedback}"):
-            yield f"{question.name} names {letter[0]!r}; a Canvas shows no letters."
+            yield f"{question.name} names {letter[0]!r}; Canvas shows no letters beside options."
     for text in (question.stem, *(o.text for o in question.options)):
         if re.search(r"\{\w+\}`|\]\((?!https?:)", text):
             yield f"{question.name} has a role or a relative link, which no other program follows."
