@@ -56,17 +56,17 @@ def moodle(questions):
     return document.toxml(encoding="utf-8")
 
 
-def _kind(question):
-    return KINDS.get(question.name.partition("-")[0], "Your own")
-
-
-KINDS = {
+KINDS = {  # the begin of a question's name → its category
     "predict": "Predictions",
     "idea": "True or false",
     "true": "True or false",
     "ex": "Numbers",
 }
 MOODLE = {"choice": "multichoice", "several": "multichoice", "truefalse": "truefalse"}
+
+
+def _kind(question):
+    return KINDS.get(question.name.partition("-")[0], "Your own")
 
 
 def _question(quiz, question):

@@ -48,7 +48,6 @@ def faults(question):
     for option in question.options:
         if not option.feedback.strip():
             yield f"{question.name} has no feedback for {option.text!r}."
-    for option in question.options:
         if letter := LETTER.search(f"{option.text} {option.feedback}"):
             yield f"{question.name} names {letter[0]!r}; Canvas shows no letters beside options."
     for text in (question.stem, *(o.text for o in question.options)):

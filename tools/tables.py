@@ -25,14 +25,11 @@ def setup(app):
 
 def name_cells(_app, _page, _template, context, _doctree):
     if "body" in context:
-        context["body"] = TABLE.sub(lambda found: _with_names(_stacked(found)), context["body"])
+        context["body"] = TABLE.sub(lambda table: FIRST.sub(_row, _stacked(table)), context["body"])
 
 
-def _with_names(table):
-    return FIRST.sub(_name, table)
-
-
-def _name(found):
+def _row(found):
+    """The begin of a row, whose first cell is its head if it says something."""
     row, rest, words = found.groups()
     return f'{row}<th scope="row"{rest}{words}</th>' if _words(words) else found[0]
 

@@ -61,7 +61,8 @@
       facts.append(make("p", {}, "Go on with ", make("a", { href: next.href,
         textContent: next.firstChild.textContent.trim() }), "."));
     facts.append(make("p", {}, "Kept only in this browser. ",
-      make("button", { type: "button", textContent: "Forget it", ariaLabel: "Forget it: what I have read, guessed and done", onclick: forget })));
+      make("button", { type: "button", textContent: "Forget it", onclick: forget,
+        ariaLabel: "Forget it: what I have read, guessed and done" })));
   }
 
   function forget() {
